@@ -1,1 +1,37 @@
-//! TO BE WRITTEN
+//! Entities, identifiers, value types and rules of Upswing.
+//!
+//! Pure: no IO, no clock, no randomness. Whatever must be in range is a type that can only be made through its
+//! check ([`Reward`], [`Probability`], [`Context`]); an error names the field, the value and the range.
+#![warn(missing_docs)]
+
+mod agent;
+mod context;
+mod decision;
+mod error;
+mod execution;
+mod feedback;
+mod id;
+mod number;
+mod permission;
+mod policy;
+mod reward;
+mod timestamp;
+mod version;
+
+pub use agent::{Agent, AgentName, MAX_SEGMENT_VALUES, SEGMENT_OTHER, Segment};
+pub use context::{Context, ContextValue};
+pub use decision::{Decision, DecisionReason, Origin};
+pub use error::Invalid;
+pub use execution::{Execution, Target};
+pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType};
+pub use id::{
+    AgentId, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId, Position, Pseudonym, VersionId,
+};
+pub use number::{Probability, Reward};
+pub use permission::{Permission, Role};
+pub use policy::PolicyConfig;
+pub use reward::{
+    Absence, Direction, MetricRule, RewardDefinition, Signal, SignalKind, SignalRule, SourceWeights,
+};
+pub use timestamp::Timestamp;
+pub use version::{Version, canonical_json};

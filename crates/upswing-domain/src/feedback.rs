@@ -1,0 +1,261 @@
+//! How an execution was received.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, ExecutionId, FeedbackId, Invalid, Pseudonym, Reward, RewardDefinition, Signal, SignalKind,
+    Timestamp,
+};
+
+/// What kind of statement it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedbackType {
+    /// It was good.
+    ThumbsUp,
+    /// It was bad.
+    ThumbsDown,
+    /// One to five stars.
+    StarRating,
+    /// Text, ratings by dimension, issue categories.
+    DetailedFeedback,
+    /// What it should have been.
+    Correction,
+    /// Something is wrong with it.
+    ReportIssue,
+    /// A measured outcome.
+    Metric,
+}
+
+impl FeedbackType {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::ThumbsUp,
+        Self::ThumbsDown,
+        Self::StarRating,
+        Self::DetailedFeedback,
+        Self::Correction,
+        Self::ReportIssue,
+        Self::Metric,
+    ];
+
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ThumbsUp => "thumbs_up",
+            Self::ThumbsDown => "thumbs_down",
+            Self::StarRating => "star_rating",
+            Self::DetailedFeedback => "detailed_feedback",
+            Self::Correction => "correction",
+            Self::ReportIssue => "report_issue",
+            Self::Metric => "metric",
+        }
+    }
+
+    /// The type of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedbackSource {
+    /// Somebody who used the answer.
+    #[default]
+    User,
+    /// A reviewer.
+    Expert,
+    /// A program: an evaluator, a downstream outcome.
+    Program,
+    /// Upswing itself, for a metric that was declared to be zero when nothing came within its window.
+    Absence,
+}
+
+impl FeedbackSource {
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Expert => "expert",
+            Self::Program => "program",
+            Self::Absence => "absence",
+        }
+    }
+
+    /// The source of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::User, Self::Expert, Self::Program, Self::Absence].into_iter().find(|s| s.name() == name)
+    }
+}
+
+/// Ratings by dimension, 1 to 5 each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dimensions {
+    /// Is it right?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<u8>,
+    /// Does it help?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helpfulness: Option<u8>,
+    /// Is it clear?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clarity: Option<u8>,
+    /// Is anything missing?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completeness: Option<u8>,
+}
+
+impl Dimensions {
+    /// The dimensions with their names.
+    pub fn named(&self) -> [(&'static str, Option<u8>); 4] {
+        [
+            ("accuracy", self.accuracy),
+            ("helpfulness", self.helpfulness),
+            ("clarity", self.clarity),
+            ("completeness", self.completeness),
+        ]
+    }
+}
+
+/// One statement about how an execution was received. What people wrote is stored apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feedback {
+    /// Its id.
+    pub id: FeedbackId,
+    /// Whose execution it is about.
+    pub agent: AgentId,
+    /// The execution. Feedback may arrive before it.
+    pub execution: ExecutionId,
+    /// What kind of statement.
+    pub feedback_type: FeedbackType,
+    /// Who speaks.
+    pub source: FeedbackSource,
+    /// The person, as a pseudonym.
+    pub author: Option<Pseudonym>,
+    /// Stars, 1 to 5.
+    pub rating: Option<u8>,
+    /// Stars by dimension.
+    pub dimensions: Dimensions,
+    /// What is wrong, in the application's categories.
+    pub issue_categories: Vec<String>,
+    /// Measured outcomes by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// What the person wrote.
+    pub text: Option<String>,
+    /// What the answer should have been.
+    pub correction: Option<String>,
+    /// When it happened, as the client says.
+    pub occurred_at: Timestamp,
+}
+
+impl Feedback {
+    /// How many metrics one piece of feedback may carry.
+    pub const MAX_METRICS: usize = 16;
+    /// How many issue categories.
+    pub const MAX_ISSUES: usize = 16;
+    /// How many bytes a comment or a correction may have.
+    pub const MAX_TEXT_BYTES: usize = 64 * 1024;
+
+    /// Checks ranges that hold whatever the agent's reward definition says.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range or missing for its type.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let stars = |field: &str, value: Option<u8>| match value {
+            Some(v) if !(1..=5).contains(&v) => Err(Invalid::new(field, v, "a whole number from 1 to 5")),
+            _ => Ok(()),
+        };
+        stars("rating", self.rating)?;
+        for (name, value) in self.dimensions.named() {
+            stars(&format!("dimensions.{name}"), value)?;
+        }
+        let missing = |field: &str| {
+            let kind = self.feedback_type.name();
+            Err(Invalid::new(field, "absent", format!("present when feedback_type is {kind}")))
+        };
+        match self.feedback_type {
+            FeedbackType::StarRating if self.rating.is_none() => return missing("rating"),
+            FeedbackType::Metric if self.metrics.is_empty() => return missing("metrics"),
+            FeedbackType::Correction if self.correction.is_none() => return missing("correction_text"),
+            _ => {}
+        }
+        if self.metrics.len() > Self::MAX_METRICS {
+            let expected = format!("at most {} metrics", Self::MAX_METRICS);
+            return Err(Invalid::new("metrics", self.metrics.len(), expected));
+        }
+        for (name, value) in &self.metrics {
+            if !value.is_finite() {
+                return Err(Invalid::new(format!("metrics.{name}"), value, "a finite number"));
+            }
+            short_text(&format!("metrics.{name}"), name, 100)?;
+        }
+        if self.issue_categories.len() > Self::MAX_ISSUES {
+            let expected = format!("at most {} categories", Self::MAX_ISSUES);
+            return Err(Invalid::new("issue_categories", self.issue_categories.len(), expected));
+        }
+        for category in &self.issue_categories {
+            short_text("issue_categories", category, 100)?;
+        }
+        for (field, text) in [("feedback_text", &self.text), ("correction_text", &self.correction)] {
+            if let Some(text) = text {
+                long_text(field, text, Self::MAX_TEXT_BYTES)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The signals it carries under a reward definition, with their values on [0, 1].
+    ///
+    /// # Errors
+    /// When a value lies outside of the bounds that the definition declares.
+    pub fn signals(&self, definition: &RewardDefinition) -> Result<Vec<Signal>, Invalid> {
+        let mut signals = Vec::new();
+        let mut push =
+            |kind: SignalKind, value: Reward| signals.push(Signal { source: self.source, kind, value });
+        match self.feedback_type {
+            FeedbackType::ThumbsUp if definition.thumb.is_some() => push(SignalKind::Thumb, Reward::ONE),
+            FeedbackType::ThumbsDown if definition.thumb.is_some() => push(SignalKind::Thumb, Reward::ZERO),
+            FeedbackType::Correction => {
+                if let Some(rule) = &definition.correction {
+                    push(SignalKind::Correction, rule.value);
+                }
+            }
+            _ => {}
+        }
+        if let (Some(rating), true) = (self.rating, definition.rating.is_some()) {
+            push(SignalKind::Rating, Reward::new((f64::from(rating) - 1.0) / 4.0)?);
+        }
+        for (name, value) in &self.metrics {
+            if let Some(rule) = definition.metrics.get(name) {
+                let reward = rule.reward(*value).map_err(|mut e| {
+                    e.field = format!("metrics.{name}");
+                    e
+                })?;
+                push(SignalKind::Metric(name.clone()), reward);
+            }
+        }
+        Ok(signals)
+    }
+}
+
+pub(crate) fn short_text(field: &str, text: &str, chars: usize) -> Result<(), Invalid> {
+    if text.is_empty() || text.contains('\0') || text.chars().count() > chars {
+        return Err(Invalid::new(field, text, format!("1 to {chars} characters without U+0000")));
+    }
+    Ok(())
+}
+
+pub(crate) fn long_text(field: &str, text: &str, bytes: usize) -> Result<(), Invalid> {
+    if text.contains('\0') {
+        return Err(Invalid::new(field, "text with U+0000", "text without U+0000"));
+    }
+    if text.len() > bytes {
+        return Err(Invalid::new(field, format!("{} bytes", text.len()), format!("at most {bytes} bytes")));
+    }
+    Ok(())
+}
