@@ -149,6 +149,7 @@ mod tests {
         let package = |license: Option<&str>| Package {
             name: "left".to_owned(),
             version: "1.2.3".to_owned(),
+            manifest_path: String::new(),
             license: license.map(str::to_owned),
             dependencies: Vec::new(),
         };

@@ -20,6 +20,8 @@ pub struct Package {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Where its manifest lies.
+    pub manifest_path: String,
     /// Its licence, an SPDX expression.
     pub license: Option<String>,
     /// What it depends on directly.
