@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Finding;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, Package};
 use crate::project::Project;
 
 /// What each layer, a crate in `crates/`, may use. Tools and benchmarks, beside it, may use what they like.
@@ -57,7 +57,9 @@ pub fn check(project: &Project, metadata: &Metadata) -> Vec<Finding> {
 
 fn from_manifests(metadata: &Metadata) -> Edges {
     let mut edges = Edges::new();
-    for package in metadata.packages.iter().filter(|package| package.manifest_path.contains("/crates/")) {
+    let is_layer =
+        |package: &&Package| package.manifest_path.ends_with(&format!("/crates/{}/Cargo.toml", package.name));
+    for package in metadata.packages.iter().filter(is_layer) {
         let uses = package
             .dependencies
             .iter()
