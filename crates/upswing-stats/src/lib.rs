@@ -1,1 +1,10 @@
-//! TO BE WRITTEN
+//! Inference that stands alone: intervals, the normal distribution, sketches of quantiles.
+//!
+//! Depends on nothing else of Upswing: no agents, no versions, no storage, no clock, no randomness. Each method names
+//! its source and is tested against golden values or against the property that defines it.
+#![warn(missing_docs)]
+
+pub mod interval;
+pub mod normal;
+
+pub use interval::Interval;
