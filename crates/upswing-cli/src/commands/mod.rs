@@ -1,0 +1,55 @@
+//! What the program can be asked to do, one command a file.
+
+mod demo;
+mod init;
+mod keys;
+mod openapi;
+mod replay;
+mod serve;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// A command with its arguments.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    Serve(serve::Args),
+    /// Make the first organisation and an administrator's key
+    Init(init::Args),
+    /// Create, list and revoke keys
+    Keys(keys::Args),
+    /// Run a server with a simulated application that teaches it
+    Demo(demo::Args),
+    /// Play a file of known outcomes through a server and report what its policy is worth
+    Replay(replay::Args),
+    /// Print the API's description (OpenAPI)
+    Openapi(openapi::Args),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Serve(args) => Box::pin(serve::run(args)).await,
+            Self::Init(args) => Box::pin(init::run(args)).await,
+            Self::Keys(args) => Box::pin(keys::run(args)).await,
+            Self::Demo(args) => Box::pin(demo::run(args)).await,
+            Self::Replay(args) => Box::pin(replay::run(args)).await,
+            Self::Openapi(args) => openapi::run(args),
+        }
+    }
+}
+
+/// Writes a value as JSON on standard output. A reader that has gone away is not an error.
+fn print_json(value: &serde_json::Value) {
+    print_text(&format!("{value:#}\n"));
+}
+
+/// Writes text on standard output. A reader that has gone away (`| head`) is not an error.
+fn print_text(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
