@@ -1,10 +1,32 @@
 //! The store's public surface.
-#![allow(unused_variables, clippy::todo, dead_code)]
-use crate::*;
-use upswing_domain::*;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use upswing_domain::{
+    AgentId, Decision, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId, PolicyConfig, Position,
+    RewardDefinition, Timestamp, Version, VersionId,
+};
+
+use crate::collect::plan::ContentHash;
+use crate::collect::{Item, read as collect, refold};
+use crate::deploy::{agent, deployment};
+use crate::engine::{Connection, Postgres, Sqlite};
+use crate::observe::{absence, rollup, summary};
+use crate::platform::{audit, checkpoint, key, lease, organisation};
+use crate::pool::{Pool, Scope};
+use crate::writer::{Job, Place, Writer};
+use crate::{
+    Ack, Actor, AgentState, ApiKey, AuditEntry, Checkpoint, Deployment, Event, FeedbackStats, LedgerEntry,
+    LineageEdge, MetricSummary, NewAgent, News, Organisation, QueueStatus, StoreError, StoredDecision,
+    StoredExecution, StoredFeedback,
+};
 
 /// How to open a store.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// `sqlite:PATH` or `postgres://...`.
     pub url: String,
@@ -14,85 +36,695 @@ pub struct StoreOptions {
     pub readers: usize,
     /// Key ids with their checks, compared with what the database was made with.
     pub key_checks: Vec<(u16, [u8; 32])>,
+    /// Names what people wrote, by a keyed hash of the organisation.
+    pub content_hash: Arc<dyn Fn(OrganisationId, &[u8]) -> [u8; 18] + Send + Sync>,
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A URL may hold a password.
+        f.debug_struct("StoreOptions").field("queue_capacity", &self.queue_capacity).finish_non_exhaustive()
+    }
 }
 
 /// A database, opened. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    writer: Arc<Writer>,
+    pool: Arc<Pool>,
+}
 
-type R<T> = Result<T, StoreError>;
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// A write with its own transaction, and whoever waits for it.
+struct Transaction<T, F> {
+    scope: Vec<OrganisationId>,
+    f: F,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Transaction<T, F>
+where
+    T: Send + 'static,
+    F: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
+{
+    fn perform<'a>(self: Box<Self>, connection: &'a mut Connection) -> BoxFuture<'a, bool> {
+        async move {
+            let Self { scope, f, reply } = *self;
+            let outcome = match connection.begin(&scope, true).await {
+                Ok(()) => match f(connection).await {
+                    Ok(value) => connection.commit().await.map(|()| value),
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            let usable = outcome.is_ok() || connection.roll_back().await.is_ok();
+            let _ = reply.send(outcome);
+            usable
+        }
+        .boxed()
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+macro_rules! boxed {
+    (|$connection:ident| $body:expr) => {
+        move |$connection: &mut Connection| async move { $body }.boxed()
+    };
+}
 
 impl Store {
     /// Opens, migrates, and starts the writer.
-    pub async fn open(options: StoreOptions) -> R<Self> { todo!() }
+    ///
+    /// # Errors
+    /// When the database cannot be reached or migrated, does not keep what it acknowledges, belongs to another master
+    /// key, or the role bypasses row security.
+    pub async fn open(options: StoreOptions) -> Result<Self> {
+        let place = if let Some(path) = options.url.strip_prefix("sqlite:") {
+            Place::Sqlite(path.into())
+        } else if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
+            Place::Postgres(options.url.clone())
+        } else {
+            let message = "the database's URL begins neither with sqlite: nor with postgres://";
+            return Err(StoreError::Configuration(message.to_owned()));
+        };
+        let mut connection = match &place {
+            Place::Sqlite(path) => {
+                let mut sqlite = Sqlite::open_writer(path)?;
+                sqlite.migrate()?;
+                Connection::sqlite(sqlite)
+            }
+            Place::Postgres(url) => {
+                Postgres::migrate(url).await?;
+                place.connect(true).await?
+            }
+        };
+        for (name, value) in connection.durability().await? {
+            if !crate::writer::is_durable(&name, &value) {
+                let message =
+                    format!("{name} is {value}: what is acknowledged would not survive a crash; set it back");
+                return Err(StoreError::Configuration(message));
+            }
+        }
+        check_master_key(&mut connection, &options.key_checks).await?;
+        let hash: Arc<ContentHash> = options.content_hash;
+        let writer = Writer::start(&place, connection, options.queue_capacity.max(1), hash)?;
+        Ok(Self { writer: Arc::new(writer), pool: Pool::new(place, options.readers) })
+    }
+
     /// Writes what is queued, then stops. Later writes are refused.
-    pub async fn close(&self) { todo!() }
-    /// Whether the database answers, and how the queue stands.
-    pub async fn ping(&self) -> R<()> { todo!() }
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+
+    /// Whether the database answers a read and a write.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        self.read(None, boxed!(|c| c.query("SELECT 1 FROM lease", Vec::new()).await)).await?;
+        if self.queue().connected {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable("the writer is reconnecting".to_owned()))
+        }
+    }
+
     /// The write queue now.
-    pub fn queue(&self) -> QueueStatus { todo!() }
+    pub fn queue(&self) -> QueueStatus {
+        self.writer.status()
+    }
+
+    /// The settings that make a commit durable, as the writer's live connection answered when it connected.
+    pub fn durability(&self) -> Vec<(String, String)> {
+        self.writer.durability()
+    }
+
     /// Called by the writer after each commit, with what changed (on its own thread: return quickly).
-    pub fn on_news(&self, listener: Box<dyn Fn(&[News]) + Send + Sync>) { todo!() }
+    ///
+    /// # Errors
+    /// When there is a listener already.
+    pub fn on_news(&self, listener: Box<dyn Fn(&[News]) + Send + Sync>) -> Result<()> {
+        self.writer.listen(listener)
+    }
 
-    // --- collect ---
-    /// Queues events of one organisation and waits until they are on disk. `Err(QueueFull)` at once when there is no room.
-    pub async fn write(&self, organisation: OrganisationId, now: Timestamp, events: Vec<Event>) -> R<Vec<Ack>> { todo!() }
+    // ------------------------------------------------------------------------------------------------ collect
+
+    /// Queues events of one organisation and waits until they are on disk.
+    ///
+    /// # Errors
+    /// `QueueFull` at once when there is no room; `Unavailable` when the database stayed away.
+    pub async fn write(
+        &self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<Vec<Ack>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let items = events.into_iter().map(|event| Item { organisation, now, event }).collect();
+        self.writer.write(items).await
+    }
+
     /// Queues a decision without waiting for the disk; waits up to `patience` for room.
-    pub async fn record_decision(&self, organisation: OrganisationId, decision: Decision, patience: std::time::Duration) -> R<()> { todo!() }
-    pub async fn decision(&self, organisation: OrganisationId, id: DecisionId) -> R<Option<StoredDecision>> { todo!() }
-    pub async fn execution(&self, organisation: OrganisationId, id: ExecutionId) -> R<Option<StoredExecution>> { todo!() }
-    pub async fn feedback(&self, organisation: OrganisationId, id: FeedbackId) -> R<Option<StoredFeedback>> { todo!() }
+    ///
+    /// # Errors
+    /// `QueueFull` when there was no room in time.
+    pub async fn record_decision(
+        &self,
+        organisation: OrganisationId,
+        decision: Decision,
+        patience: Duration,
+    ) -> Result<()> {
+        let now = decision.decided_at;
+        self.writer.record(vec![Item { organisation, now, event: Event::Decision(decision) }], patience).await
+    }
+
+    /// A decision.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn decision(
+        &self,
+        organisation: OrganisationId,
+        id: DecisionId,
+    ) -> Result<Option<StoredDecision>> {
+        self.read(Some(organisation), boxed!(|c| collect::decision(c, organisation, id).await)).await
+    }
+
+    /// An execution with its outcome.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn execution(
+        &self,
+        organisation: OrganisationId,
+        id: ExecutionId,
+    ) -> Result<Option<StoredExecution>> {
+        self.read(Some(organisation), boxed!(|c| collect::execution(c, organisation, id).await)).await
+    }
+
+    /// A piece of feedback.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn feedback(
+        &self,
+        organisation: OrganisationId,
+        id: FeedbackId,
+    ) -> Result<Option<StoredFeedback>> {
+        self.read(Some(organisation), boxed!(|c| collect::feedback(c, organisation, id).await)).await
+    }
+
     /// Ledger entries that this piece of feedback caused.
-    pub async fn feedback_effects(&self, organisation: OrganisationId, id: FeedbackId) -> R<Vec<LedgerEntry>> { todo!() }
-    /// Pages in the order of ids, after `cursor` (an id).
-    pub async fn export_decisions(&self, organisation: OrganisationId, agent: Option<AgentId>, after: Option<DecisionId>, limit: usize) -> R<Vec<StoredDecision>> { todo!() }
-    pub async fn export_executions(&self, organisation: OrganisationId, agent: Option<AgentId>, after: Option<ExecutionId>, limit: usize) -> R<Vec<StoredExecution>> { todo!() }
-    pub async fn export_feedback(&self, organisation: OrganisationId, agent: Option<AgentId>, after: Option<FeedbackId>, limit: usize) -> R<Vec<StoredFeedback>> { todo!() }
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn feedback_effects(
+        &self,
+        organisation: OrganisationId,
+        id: FeedbackId,
+    ) -> Result<Vec<LedgerEntry>> {
+        self.read(Some(organisation), boxed!(|c| collect::effects(c, organisation, id).await)).await
+    }
 
-    // --- agents, versions, deployments (each audited in its transaction) ---
-    pub async fn create_agent(&self, actor: Actor, agent: NewAgent) -> R<AgentState> { todo!() }
-    pub async fn agents(&self, organisation: OrganisationId) -> R<Vec<AgentState>> { todo!() }
-    pub async fn agent(&self, organisation: OrganisationId, id: AgentId) -> R<Option<AgentState>> { todo!() }
-    /// New definition version; call `refold` until it returns true.
-    pub async fn set_reward_definition(&self, actor: Actor, agent: AgentId, definition: RewardDefinition) -> R<AgentState> { todo!() }
+    /// A page of decisions in the order of ids.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn export_decisions(
+        &self,
+        organisation: OrganisationId,
+        agent: Option<AgentId>,
+        after: Option<DecisionId>,
+        limit: usize,
+    ) -> Result<Vec<StoredDecision>> {
+        let page = collect::Page { organisation, agent, after: after.map(|id| id.0), limit };
+        self.read(Some(organisation), boxed!(|c| collect::decisions(c, page).await)).await
+    }
+
+    /// A page of executions in the order of ids.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn export_executions(
+        &self,
+        organisation: OrganisationId,
+        agent: Option<AgentId>,
+        after: Option<ExecutionId>,
+        limit: usize,
+    ) -> Result<Vec<StoredExecution>> {
+        let page = collect::Page { organisation, agent, after: after.map(|id| id.0), limit };
+        self.read(Some(organisation), boxed!(|c| collect::executions(c, page).await)).await
+    }
+
+    /// A page of feedback in the order of ids.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn export_feedback(
+        &self,
+        organisation: OrganisationId,
+        agent: Option<AgentId>,
+        after: Option<FeedbackId>,
+        limit: usize,
+    ) -> Result<Vec<StoredFeedback>> {
+        let page = collect::Page { organisation, agent, after: after.map(|id| id.0), limit };
+        self.read(Some(organisation), boxed!(|c| collect::feedback_page(c, page).await)).await
+    }
+
+    // ------------------------------------------------------------------------------------------------ deploy
+
+    /// Creates an agent with its first reward definition and epoch.
+    ///
+    /// # Errors
+    /// `Conflict` when the name is taken.
+    pub async fn create_agent(&self, actor: Actor, new: NewAgent) -> Result<AgentState> {
+        self.transact(vec![actor.organisation], boxed!(|c| agent::create(c, &actor, new).await)).await
+    }
+
+    /// All agents of an organisation, by name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn agents(&self, organisation: OrganisationId) -> Result<Vec<AgentState>> {
+        self.read(Some(organisation), boxed!(|c| agent::load(c, organisation, None).await)).await
+    }
+
+    /// One agent.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn agent(&self, organisation: OrganisationId, id: AgentId) -> Result<Option<AgentState>> {
+        let found =
+            self.read(Some(organisation), boxed!(|c| agent::load(c, organisation, Some(id)).await)).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// A new version of the reward definition; call [`Store::refold`] until it returns true.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such agent.
+    pub async fn set_reward_definition(
+        &self,
+        actor: Actor,
+        id: AgentId,
+        definition: RewardDefinition,
+    ) -> Result<AgentState> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| agent::redefine(c, &actor, id, &definition).await)).await
+    }
+
     /// Folds a piece of the stored feedback under the current definition; true when nothing is left.
-    pub async fn refold(&self, organisation: OrganisationId, agent: AgentId, now: Timestamp) -> R<bool> { todo!() }
-    pub async fn set_policy(&self, actor: Actor, agent: AgentId, policy: PolicyConfig) -> R<AgentState> { todo!() }
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn refold(&self, organisation: OrganisationId, id: AgentId, now: Timestamp) -> Result<bool> {
+        self.transact(vec![organisation], boxed!(|c| refold::refold(c, organisation, id, now).await)).await
+    }
+
+    /// Another policy, from the next epoch on.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such agent.
+    pub async fn set_policy(&self, actor: Actor, id: AgentId, policy: PolicyConfig) -> Result<AgentState> {
+        self.transact(vec![actor.organisation], boxed!(|c| agent::set_policy(c, &actor, id, policy).await))
+            .await
+    }
+
     /// Stores a version; the flag says whether it is new.
-    pub async fn add_version(&self, actor: Actor, version: Version) -> R<(AgentState, bool)> { todo!() }
-    pub async fn promote(&self, actor: Actor, agent: AgentId, version: VersionId, reason: String) -> R<AgentState> { todo!() }
-    pub async fn roll_back(&self, actor: Actor, agent: AgentId, version: VersionId, reason: String) -> R<AgentState> { todo!() }
-    /// Newest first, before `epoch`.
-    pub async fn deployments(&self, organisation: OrganisationId, agent: AgentId, before: Option<i64>, limit: usize) -> R<Vec<Deployment>> { todo!() }
-    pub async fn lineage(&self, organisation: OrganisationId, kind: &str, id: &str) -> R<Vec<LineageEdge>> { todo!() }
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown agent or parent, `Conflict` when the label is taken.
+    pub async fn add_version(&self, actor: Actor, version: Version) -> Result<(AgentState, bool)> {
+        self.transact(vec![actor.organisation], boxed!(|c| agent::add_version(c, &actor, &version).await))
+            .await
+    }
 
-    // --- platform ---
-    pub async fn create_organisation(&self, id: OrganisationId, name: String, now: Timestamp) -> R<Organisation> { todo!() }
-    pub async fn organisations(&self) -> R<Vec<Organisation>> { todo!() }
-    pub async fn create_key(&self, actor: Actor, key: ApiKey, hash: [u8; 32]) -> R<ApiKey> { todo!() }
+    /// Makes a version the champion.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown version.
+    pub async fn promote(
+        &self,
+        actor: Actor,
+        id: AgentId,
+        version: VersionId,
+        reason: String,
+    ) -> Result<AgentState> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| deployment::promote(c, &actor, id, version, &reason).await)).await
+    }
+
+    /// Takes a version out of every policy.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown version.
+    pub async fn roll_back(
+        &self,
+        actor: Actor,
+        id: AgentId,
+        version: VersionId,
+        reason: String,
+    ) -> Result<AgentState> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| deployment::roll_back(c, &actor, id, version, &reason).await)).await
+    }
+
+    /// Deployments, newest first, before an epoch.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn deployments(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Deployment>> {
+        self.read(Some(organisation), boxed!(|c| deployment::page(c, organisation, id, before, limit).await))
+            .await
+    }
+
+    /// What something was derived from.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lineage(
+        &self,
+        organisation: OrganisationId,
+        kind: &str,
+        id: &str,
+    ) -> Result<Vec<LineageEdge>> {
+        let (kind, id) = (kind.to_owned(), id.to_owned());
+        self.read(Some(organisation), boxed!(|c| checkpoint::lineage(c, organisation, &kind, &id).await))
+            .await
+    }
+
+    // ------------------------------------------------------------------------------------------------ platform
+
+    /// Creates an organisation.
+    ///
+    /// # Errors
+    /// `Conflict` when the id is taken.
+    pub async fn create_organisation(
+        &self,
+        id: OrganisationId,
+        name: String,
+        now: Timestamp,
+    ) -> Result<Organisation> {
+        self.transact(vec![id], boxed!(|c| organisation::create(c, id, &name, now).await)).await
+    }
+
+    /// All organisations, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn organisations(&self) -> Result<Vec<Organisation>> {
+        self.read(None, boxed!(|c| organisation::all(c).await)).await
+    }
+
+    /// Stores a key by the hash of its secret.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn create_key(&self, actor: Actor, new: ApiKey, hash: [u8; 32]) -> Result<ApiKey> {
+        self.transact(vec![actor.organisation], boxed!(|c| key::create(c, &actor, new, hash).await)).await
+    }
+
     /// The key with one of these hashes, in whatever organisation; also when expired or revoked.
-    pub async fn key_by_hash(&self, hashes: Vec<[u8; 32]>) -> R<Option<ApiKey>> { todo!() }
-    pub async fn keys(&self, organisation: OrganisationId) -> R<Vec<ApiKey>> { todo!() }
-    pub async fn revoke_key(&self, actor: Actor, key: KeyId) -> R<ApiKey> { todo!() }
-    /// Newest first, before `sequence`.
-    pub async fn audit(&self, organisation: OrganisationId, before: Option<i64>, limit: usize) -> R<Vec<AuditEntry>> { todo!() }
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn key_by_hash(&self, hashes: Vec<[u8; 32]>) -> Result<Option<ApiKey>> {
+        for hash in hashes {
+            let found = self.pool.read(Scope::Key(hash), boxed!(|c| key::by_hash(c, hash).await)).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
 
-    // --- followers ---
-    /// Takes or renews a lease until `now + ttl`; the fencing number, or `None` when another holds it.
-    pub async fn lease(&self, name: &str, holder: &str, now: Timestamp, ttl_seconds: i64) -> R<Option<i64>> { todo!() }
-    pub async fn release_lease(&self, name: &str, holder: &str) -> R<()> { todo!() }
-    /// Up to where each agent has something to read.
-    pub async fn news(&self, organisations: Vec<OrganisationId>) -> R<Vec<News>> { todo!() }
+    /// All keys of an organisation, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn keys(&self, organisation: OrganisationId) -> Result<Vec<ApiKey>> {
+        self.read(Some(organisation), boxed!(|c| key::all(c, organisation).await)).await
+    }
+
+    /// Revokes a key; doing so again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown key.
+    pub async fn revoke_key(&self, actor: Actor, id: KeyId) -> Result<ApiKey> {
+        self.transact(vec![actor.organisation], boxed!(|c| key::revoke(c, &actor, id).await)).await
+    }
+
+    /// The audit log, newest first, before a sequence number.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn audit(
+        &self,
+        organisation: OrganisationId,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
+        self.read(Some(organisation), boxed!(|c| audit::page(c, organisation, before, limit).await)).await
+    }
+
+    // ------------------------------------------------------------------------------------------------ followers
+
+    /// Takes or renews a lease until `now + ttl`; the fencing number, or `None` while another holds it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        ttl_seconds: i64,
+    ) -> Result<Option<i64>> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        self.transact(Vec::new(), boxed!(|c| lease::acquire(c, &name, &holder, now, ttl_seconds).await)).await
+    }
+
+    /// Gives a lease back.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn release_lease(&self, name: &str, holder: &str) -> Result<()> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        self.transact(Vec::new(), boxed!(|c| lease::release(c, &name, &holder).await)).await
+    }
+
+    /// Up to where each agent of these organisations has something to read.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn news(&self, organisations: Vec<OrganisationId>) -> Result<Vec<News>> {
+        let wanted: std::collections::HashSet<_> = organisations.iter().copied().collect();
+        let mut news = self
+            .pool
+            .read(Scope::Organisations(organisations), boxed!(|c| checkpoint::news(c).await))
+            .await?;
+        news.retain(|n| wanted.contains(&n.organisation));
+        Ok(news)
+    }
+
     /// Entries of one agent after a position, oldest first.
-    pub async fn ledger(&self, organisation: OrganisationId, agent: AgentId, after: Position, limit: usize) -> R<Vec<LedgerEntry>> { todo!() }
-    pub async fn checkpoint(&self, organisation: OrganisationId, agent: AgentId, follower: &str) -> R<Option<Checkpoint>> { todo!() }
-    /// Saves; `lease` is (name, holder, fence): the write fails with `LeaseLost` when it is no longer held.
-    pub async fn save_checkpoint(&self, organisation: OrganisationId, agent: AgentId, follower: &str, lease: Option<(String, String, i64)>, now: Timestamp, checkpoint: Checkpoint) -> R<()> { todo!() }
-    /// Folds new executions, feedback and rewards of an agent into hourly rollups; true when nothing is left.
-    pub async fn fold_rollups(&self, organisation: OrganisationId, agent: AgentId, now: Timestamp) -> R<bool> { todo!() }
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ledger(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<LedgerEntry>> {
+        self.read(Some(organisation), boxed!(|c| collect::ledger(c, organisation, id, after, limit).await))
+            .await
+    }
+
+    /// A follower's state.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn checkpoint(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        follower: &str,
+    ) -> Result<Option<Checkpoint>> {
+        let follower = follower.to_owned();
+        self.read(Some(organisation), boxed!(|c| checkpoint::load(c, organisation, id, &follower).await))
+            .await
+    }
+
+    /// Saves a follower's state with its position and its lineage; `lease` is (name, holder, fence).
+    ///
+    /// # Errors
+    /// `LeaseLost` when the lease is no longer held: nothing was saved.
+    pub async fn save_checkpoint(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        follower: &str,
+        held: Option<(String, String, i64)>,
+        now: Timestamp,
+        state: Checkpoint,
+    ) -> Result<()> {
+        let follower = follower.to_owned();
+        let edge = LineageEdge {
+            derived_kind: "policy".to_owned(),
+            derived_id: id.to_string(),
+            source_kind: "reward_ledger".to_owned(),
+            source_id: id.to_string(),
+            from: Some(Position(0)),
+            to: Some(state.position),
+            made_with: state.made_with.clone(),
+            at: now,
+        };
+        self.transact(
+            vec![organisation],
+            boxed!(|c| {
+                if let Some((name, holder, fence)) = held {
+                    lease::check(c, &name, &holder, fence).await?;
+                }
+                checkpoint::save(c, organisation, id, &follower, now, &state).await?;
+                checkpoint::link(c, organisation, &edge).await
+            }),
+        )
+        .await
+    }
+
+    /// Folds a piece of an agent's new executions, feedback and rewards into hourly rollups; true when nothing is left.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn fold_rollups(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.transact(vec![organisation], boxed!(|c| rollup::fold(c, organisation, id, now).await)).await
+    }
+
     /// Writes zeros for metrics whose window has passed without a value; how many.
-    pub async fn fold_absences(&self, organisation: OrganisationId, agent: AgentId, now: Timestamp) -> R<usize> { todo!() }
+    ///
+    /// # Errors
+    /// When the database does not answer, or the queue is full.
+    pub async fn fold_absences(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let due =
+            self.read(Some(organisation), boxed!(|c| absence::due(c, organisation, id, now).await)).await?;
+        let event = |feedback| Event::Feedback {
+            feedback,
+            fingerprints: vec![[0; 18]],
+            restore: None,
+            token_uses: None,
+        };
+        let events: Vec<_> = due.feedback.into_iter().map(event).collect();
+        let count = events.len();
+        self.write(organisation, now, events).await?;
+        let checkpoints = due.checkpoints;
+        if !checkpoints.is_empty() {
+            let scope = vec![organisation];
+            self.transact(scope, boxed!(|c| absence::done(c, organisation, id, now, &checkpoints).await))
+                .await?;
+        }
+        Ok(count)
+    }
+
     /// Summaries from rollups since a moment; `segment_key` empty for everything together.
-    pub async fn performance(&self, organisation: OrganisationId, agent: AgentId, segment_key: &str, since: Timestamp) -> R<(Vec<MetricSummary>, Position)> { todo!() }
-    pub async fn feedback_stats(&self, organisation: OrganisationId, agent: Option<AgentId>, since: Timestamp) -> R<FeedbackStats> { todo!() }
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn performance(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        segment_key: &str,
+        since: Timestamp,
+    ) -> Result<(Vec<MetricSummary>, Position)> {
+        let key = segment_key.to_owned();
+        self.read(
+            Some(organisation),
+            boxed!(|c| summary::performance(c, organisation, id, &key, since).await),
+        )
+        .await
+    }
+
+    /// What people said since a moment, of one agent or all.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn feedback_stats(
+        &self,
+        organisation: OrganisationId,
+        id: Option<AgentId>,
+        since: Timestamp,
+    ) -> Result<FeedbackStats> {
+        self.read(Some(organisation), boxed!(|c| summary::feedback_stats(c, organisation, id, since).await))
+            .await
+    }
+
+    // ------------------------------------------------------------------------------------------------
+
+    async fn read<T, F>(&self, organisation: Option<OrganisationId>, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    {
+        self.pool.read(Scope::Organisation(organisation), f).await
+    }
+
+    async fn transact<T, F>(&self, scope: Vec<OrganisationId>, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.writer.run(Box::new(Transaction { scope, f, reply }))?;
+        answer.await.map_err(|_| StoreError::Closing)?
+    }
+}
+
+/// A database belongs to its master keys: pseudonyms and key hashes made with another one would match nothing.
+async fn check_master_key(connection: &mut Connection, checks: &[(u16, [u8; 32])]) -> Result<()> {
+    connection.begin(&[], true).await?;
+    let mut known = Vec::new();
+    for mut row in connection.query("SELECT id, key_check FROM master_key ORDER BY id", Vec::new()).await? {
+        let (id, check): (i64, [u8; 32]) = (row.take()?, row.take()?);
+        known.push((id, check));
+    }
+    for (id, check) in &known {
+        let given = checks.iter().find(|(given, _)| i64::from(*given) == *id);
+        if given.is_none_or(|(_, given)| given != check) {
+            connection.roll_back().await?;
+            return Err(StoreError::Configuration(format!(
+                "the database was made with another master key {id}: put that key's line back into the master key"
+            )));
+        }
+    }
+    for (id, check) in checks {
+        if !known.iter().any(|(known, _)| *known == i64::from(*id)) {
+            let sql = "INSERT INTO master_key (id, key_check) VALUES ($1, $2)";
+            connection.execute(sql, vec![i64::from(*id).into(), (*check).into()]).await?;
+        }
+    }
+    connection.commit().await
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use upswing_domain::{
-    Agent, AgentId, AgentName, Context, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId, KeyId,
-    OrganisationId, Origin, PolicyConfig, Position, Reward, RewardDefinition, Role, Timestamp, Version, VersionId,
+    Agent, AgentId, AgentName, Context, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId,
+    KeyId, OrganisationId, Origin, PolicyConfig, Position, Reward, RewardDefinition, Role, Timestamp,
+    Version, VersionId,
 };
 
 /// A keyed hash of what a client sent (see `upswing-privacy`). The stored one and those of older keys.

@@ -1,0 +1,13 @@
+//! What happened and how it was received: decisions, executions, feedback, and the ledger of rewards that follows.
+
+mod definition;
+pub(crate) mod plan;
+pub(crate) mod read;
+pub(crate) mod refold;
+pub(crate) mod rows;
+mod write;
+
+pub(crate) use definition::Definitions;
+pub(crate) use read::context_of;
+pub(crate) use refold::reset_refold;
+pub(crate) use write::{Item, write_batch};

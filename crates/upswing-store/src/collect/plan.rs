@@ -1,0 +1,451 @@
+//! What a batch of events changes: pure. Facts that were looked up go in, rows to write come out.
+//!
+//! The order of the batch is the order of positions. An event sees everything before it in the batch.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use upswing_domain::{
+    AgentId, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId, FeedbackSource,
+    FeedbackType, OrganisationId, Origin, Position, Reward, Signal, Timestamp, VersionId,
+};
+use uuid::Uuid;
+
+use super::definition::Definitions;
+use super::rows;
+use crate::value::Value;
+use crate::{Ack, Event, Fingerprint, News};
+
+/// What is known of a decision.
+#[derive(Debug, Clone)]
+pub(super) struct DecisionFacts {
+    pub(super) agent: AgentId,
+    pub(super) version: VersionId,
+    pub(super) origin: Origin,
+    pub(super) propensity: f64,
+    pub(super) decided_at: Timestamp,
+    pub(super) has_context: bool,
+}
+
+/// What is known of an execution.
+#[derive(Debug, Clone)]
+pub(super) struct ExecutionFacts {
+    pub(super) position: Position,
+    pub(super) agent: AgentId,
+    pub(super) decision: Option<DecisionId>,
+    pub(super) version: Option<VersionId>,
+    pub(super) origin: Origin,
+    pub(super) occurred_at: Timestamp,
+    pub(super) has_context: bool,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// What is known of a piece of feedback.
+#[derive(Debug, Clone)]
+pub(super) struct FeedbackFacts {
+    pub(super) position: Position,
+    pub(super) execution: ExecutionId,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// What is known of how an execution was received.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct OutcomeFacts {
+    pub(super) agent: AgentId,
+    pub(super) reward: Option<Reward>,
+    pub(super) definition_version: i64,
+    pub(super) first_position: Option<Position>,
+    pub(super) token_uses: i64,
+}
+
+/// One piece of feedback as far as rewards are concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct SignalFacts {
+    pub(crate) id: FeedbackId,
+    pub(crate) feedback_type: FeedbackType,
+    pub(crate) source: FeedbackSource,
+    pub(crate) rating: Option<u8>,
+    pub(crate) metrics: BTreeMap<String, f64>,
+}
+
+impl SignalFacts {
+    fn of(feedback: &Feedback) -> Self {
+        Self {
+            id: feedback.id,
+            feedback_type: feedback.feedback_type,
+            source: feedback.source,
+            rating: feedback.rating,
+            metrics: feedback.metrics.clone(),
+        }
+    }
+
+    /// Its signals. A value that lies outside of a later definition's bounds says nothing under that definition.
+    fn signals(&self, agent: AgentId, definition: &upswing_domain::RewardDefinition, into: &mut Vec<Signal>) {
+        let mut feedback = Feedback {
+            id: self.id,
+            agent,
+            execution: ExecutionId(Uuid::nil()),
+            feedback_type: self.feedback_type,
+            source: self.source,
+            author: None,
+            rating: self.rating,
+            dimensions: upswing_domain::Dimensions::default(),
+            issue_categories: Vec::new(),
+            metrics: self.metrics.clone(),
+            text: None,
+            correction: None,
+            occurred_at: Timestamp::default(),
+        };
+        feedback.metrics.retain(|name, value| {
+            definition.metrics.get(name).is_some_and(|rule| rule.reward(*value).is_ok())
+        });
+        into.extend(feedback.signals(definition).unwrap_or_default());
+    }
+}
+
+/// The reward that an execution's feedback, oldest first, gives under a definition.
+pub(crate) fn reward_of(
+    agent: AgentId,
+    feedback: &[SignalFacts],
+    definition: &upswing_domain::RewardDefinition,
+) -> Option<Reward> {
+    let mut signals = Vec::new();
+    for facts in feedback {
+        facts.signals(agent, definition, &mut signals);
+    }
+    definition.reward(&signals)
+}
+
+pub(super) type Key<T> = (OrganisationId, T);
+
+/// What was looked up for a batch; grows with what the batch itself brings.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) decisions: HashMap<Key<DecisionId>, DecisionFacts>,
+    pub(super) executions: HashMap<Key<ExecutionId>, ExecutionFacts>,
+    pub(super) feedback: HashMap<Key<FeedbackId>, FeedbackFacts>,
+    pub(super) outcomes: HashMap<Key<ExecutionId>, OutcomeFacts>,
+    pub(super) signals: HashMap<Key<ExecutionId>, Vec<SignalFacts>>,
+    pub(super) awaiting: HashMap<Key<Uuid>, BTreeSet<ExecutionId>>,
+}
+
+/// Rows to write, by table.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) decisions: Vec<Vec<Value>>,
+    pub(super) content: BTreeMap<Key<[u8; 18]>, Vec<Value>>,
+    pub(super) executions: Vec<Vec<Value>>,
+    pub(super) feedback: Vec<Vec<Value>>,
+    pub(super) awaiting: BTreeSet<(OrganisationId, Uuid, ExecutionId)>,
+    pub(super) arrived: BTreeSet<(OrganisationId, Uuid)>,
+    pub(super) outcomes: BTreeSet<Key<ExecutionId>>,
+    pub(super) ledger: Vec<Vec<Value>>,
+    pub(super) agent_heads: BTreeMap<Key<AgentId>, Position>,
+    pub(super) heads: BTreeMap<OrganisationId, Position>,
+}
+
+/// Names content by a keyed hash of the organisation.
+pub(crate) type ContentHash = dyn Fn(OrganisationId, &[u8]) -> [u8; 18] + Send + Sync;
+
+/// A batch while it is planned.
+pub(super) struct Plan<'a> {
+    pub(super) known: Known,
+    pub(super) rows: Rows,
+    pub(super) definitions: &'a Definitions,
+    pub(super) content_hash: &'a ContentHash,
+}
+
+/// What a piece of feedback or a ledger entry is about.
+struct Target {
+    agent: AgentId,
+    decision: Option<DecisionId>,
+    version: VersionId,
+    origin: Origin,
+    propensity: f64,
+    occurred_at: Timestamp,
+    context_source: i64,
+}
+
+/// Stands where an execution names no version and followed from no decision.
+const UNVERSIONED: VersionId = VersionId([0; 32]);
+
+impl Plan<'_> {
+    /// Plans one event.
+    pub(super) fn apply(&mut self, organisation: OrganisationId, now: Timestamp, event: &Event) -> Ack {
+        match event {
+            Event::Decision(decision) => self.decide(organisation, now, decision),
+            Event::Execution { execution, fingerprints, restore } => {
+                self.execute(organisation, now, execution, fingerprints, restore.as_ref())
+            }
+            Event::Feedback { feedback, fingerprints, restore, token_uses } => {
+                self.receive(organisation, now, feedback, fingerprints, restore.as_ref(), *token_uses)
+            }
+        }
+    }
+
+    /// What followers will find new.
+    pub(super) fn news(&self) -> Vec<News> {
+        let news = |(&(organisation, agent), &position): (&Key<AgentId>, &Position)| News {
+            organisation,
+            agent,
+            position,
+        };
+        self.rows.agent_heads.iter().map(news).collect()
+    }
+
+    fn decide(&mut self, organisation: OrganisationId, now: Timestamp, decision: &Decision) -> Ack {
+        if self.known.decisions.contains_key(&(organisation, decision.id)) {
+            return Ack::Duplicate { position: Position(0), reward: None };
+        }
+        let position = self.next_position(organisation);
+        self.rows.decisions.push(rows::decision(organisation, position, decision));
+        let facts = DecisionFacts {
+            agent: decision.agent,
+            version: decision.version,
+            origin: decision.origin,
+            propensity: decision.propensity.get(),
+            decided_at: decision.decided_at,
+            has_context: decision.context.is_some(),
+        };
+        self.known.decisions.insert((organisation, decision.id), facts);
+        self.arrive(organisation, now, decision.id.0);
+        Ack::Stored { position, reward: None }
+    }
+
+    fn execute(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        execution: &Execution,
+        fingerprints: &[Fingerprint],
+        restore: Option<&Decision>,
+    ) -> Ack {
+        let key = (organisation, execution.id);
+        if let Some(known) = self.known.executions.get(&key) {
+            if !fingerprints.contains(&known.fingerprint) {
+                return Ack::Conflict;
+            }
+            let reward = self.known.outcomes.get(&key).and_then(|o| o.reward);
+            return Ack::Duplicate { position: known.position, reward };
+        }
+        if let Some(refusal) = self.restore(organisation, now, restore, execution.agent) {
+            return refusal;
+        }
+        let same = DecisionId(execution.id.0);
+        let implied = self.known.decisions.contains_key(&(organisation, same)).then_some(same);
+        let decision = execution.decision.or(implied);
+        let decided = decision.and_then(|id| self.known.decisions.get(&(organisation, id)));
+        if decided.is_some_and(|d| d.agent != execution.agent) {
+            return Ack::Refused("the decision belongs to another agent".to_owned());
+        }
+        let version = execution.version.or(decided.map(|d| d.version));
+        let position = self.next_position(organisation);
+        let facts = ExecutionFacts {
+            position,
+            agent: execution.agent,
+            decision,
+            version,
+            origin: execution.origin,
+            occurred_at: execution.occurred_at,
+            has_context: execution.context.is_some(),
+            fingerprint: fingerprints.first().copied().unwrap_or_default(),
+        };
+        let input = self.keep(organisation, now, execution.input.as_deref());
+        let output = self.keep(organisation, now, execution.output.as_deref());
+        self.rows.executions.push(rows::execution(organisation, now, execution, &facts, input, output));
+        self.known.executions.insert(key, facts);
+        self.touch(organisation, execution.agent, position);
+        self.arrive(organisation, now, execution.id.0);
+        Ack::Stored { position, reward: self.known.outcomes.get(&key).and_then(|o| o.reward) }
+    }
+
+    fn receive(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        feedback: &Feedback,
+        fingerprints: &[Fingerprint],
+        restore: Option<&Decision>,
+        token_uses: Option<u32>,
+    ) -> Ack {
+        let target = (organisation, feedback.execution);
+        if let Some(known) = self.known.feedback.get(&(organisation, feedback.id)) {
+            if !fingerprints.contains(&known.fingerprint) || known.execution != feedback.execution {
+                return Ack::Conflict;
+            }
+            let reward = self.known.outcomes.get(&target).and_then(|o| o.reward);
+            return Ack::Duplicate { position: known.position, reward };
+        }
+        if let Some(refusal) = self.restore(organisation, now, restore, feedback.agent) {
+            return refusal;
+        }
+        let agent = match self.target(organisation, feedback.execution) {
+            Some(t) => Some(t.agent),
+            None => self.known.executions.get(&target).map(|e| e.agent),
+        };
+        if agent.is_some_and(|agent| agent != feedback.agent) {
+            return Ack::Refused("the execution belongs to another agent".to_owned());
+        }
+        let used = self.known.outcomes.get(&target).map_or(0, |o| o.token_uses);
+        if token_uses.is_some_and(|limit| used >= i64::from(limit)) {
+            return Ack::TokenExhausted;
+        }
+        let position = self.next_position(organisation);
+        let comment = self.keep(organisation, now, feedback.text.as_deref());
+        let correction = self.keep(organisation, now, feedback.correction.as_deref());
+        let facts = FeedbackFacts {
+            position,
+            execution: feedback.execution,
+            fingerprint: fingerprints.first().copied().unwrap_or_default(),
+        };
+        let via_token = token_uses.is_some();
+        let row = rows::feedback(organisation, now, feedback, &facts, comment, correction, via_token);
+        self.rows.feedback.push(row);
+        self.known.feedback.insert((organisation, feedback.id), facts);
+        self.known.signals.entry(target).or_default().push(SignalFacts::of(feedback));
+        self.touch(organisation, feedback.agent, position);
+        let reward = self.settle(organisation, now, feedback.execution, position, i64::from(via_token));
+        Ack::Stored { position, reward }
+    }
+
+    /// Writes the decision that a token proves, when its record is not there.
+    fn restore(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        decision: Option<&Decision>,
+        agent: AgentId,
+    ) -> Option<Ack> {
+        let decision = decision?;
+        if decision.agent != agent {
+            return Some(Ack::Refused("the token belongs to another agent".to_owned()));
+        }
+        self.decide(organisation, now, decision);
+        None
+    }
+
+    /// What an execution's feedback is about; `None` while the decision or the execution has not come.
+    fn target(&self, organisation: OrganisationId, id: ExecutionId) -> Option<Target> {
+        let Some(execution) = self.known.executions.get(&(organisation, id)) else {
+            let id = DecisionId(id.0);
+            let decision = self.known.decisions.get(&(organisation, id))?;
+            return Some(Target {
+                agent: decision.agent,
+                decision: Some(id),
+                version: decision.version,
+                origin: decision.origin,
+                propensity: decision.propensity,
+                occurred_at: decision.decided_at,
+                context_source: i64::from(decision.has_context),
+            });
+        };
+        let decided = match execution.decision {
+            Some(id) => Some((id, self.known.decisions.get(&(organisation, id))?)),
+            None => None,
+        };
+        let version = execution.version.or(decided.map(|(_, d)| d.version)).unwrap_or(UNVERSIONED);
+        // What ran another version than was decided was not the policy's choice and does not teach it.
+        let decided = decided.filter(|(_, d)| d.version == version);
+        let context_source = match decided {
+            Some((_, d)) if d.has_context => 1,
+            _ if execution.has_context => 2,
+            _ => 0,
+        };
+        Some(Target {
+            agent: execution.agent,
+            decision: decided.map(|(id, _)| id),
+            version,
+            origin: decided.map_or(execution.origin, |(_, d)| d.origin),
+            propensity: decided.map_or(1.0, |(_, d)| d.propensity),
+            occurred_at: execution.occurred_at,
+            context_source,
+        })
+    }
+
+    /// Folds an execution's feedback into its reward and the ledger; the reward now.
+    fn settle(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        id: ExecutionId,
+        position: Position,
+        token_uses: i64,
+    ) -> Option<Reward> {
+        let key = (organisation, id);
+        let Some(target) = self.target(organisation, id) else {
+            let awaited = self.known.executions.get(&key).and_then(|e| e.decision).map_or(id.0, |d| d.0);
+            self.rows.awaiting.insert((organisation, awaited, id));
+            self.known.awaiting.entry((organisation, awaited)).or_default().insert(id);
+            return None;
+        };
+        let definition = self.definitions.get(organisation, target.agent)?;
+        let feedback = self.known.signals.get(&key).map_or(&[][..], Vec::as_slice);
+        let new = reward_of(target.agent, feedback, &definition.body);
+        let cause = feedback.last().map(|f| f.id);
+        let before = self.known.outcomes.get(&key).cloned();
+        let old = before.as_ref().and_then(|o| o.reward);
+        let mut first_position = before.as_ref().and_then(|o| o.first_position);
+        if old != new {
+            let first = *first_position.get_or_insert(position);
+            self.rows.ledger.push(vec![
+                organisation.into(),
+                target.agent.into(),
+                position.into(),
+                first.into(),
+                id.into(),
+                target.decision.into(),
+                target.version.into(),
+                definition.version.into(),
+                old.map(Reward::millionths).into(),
+                new.map(Reward::millionths).into(),
+                cause.into(),
+                target.context_source.into(),
+                target.propensity.into(),
+                target.origin.name().into(),
+                target.occurred_at.into(),
+                now.into(),
+            ]);
+        }
+        let outcome = OutcomeFacts {
+            agent: target.agent,
+            reward: new,
+            definition_version: definition.version,
+            first_position,
+            token_uses: before.map_or(0, |o| o.token_uses) + token_uses,
+        };
+        self.known.outcomes.insert(key, outcome);
+        self.rows.outcomes.insert(key);
+        new
+    }
+
+    /// Settles the executions that waited for this id.
+    fn arrive(&mut self, organisation: OrganisationId, now: Timestamp, id: Uuid) {
+        let Some(waiting) = self.known.awaiting.remove(&(organisation, id)) else { return };
+        self.rows.arrived.insert((organisation, id));
+        self.rows.awaiting.retain(|&(o, awaited, _)| (o, awaited) != (organisation, id));
+        for execution in waiting {
+            let position = self.next_position(organisation);
+            self.settle(organisation, now, execution, position, 0);
+            if let Some(target) = self.target(organisation, execution) {
+                self.touch(organisation, target.agent, position);
+            }
+        }
+    }
+
+    fn keep(&mut self, organisation: OrganisationId, now: Timestamp, text: Option<&str>) -> Option<[u8; 18]> {
+        let text = text?;
+        let id = (self.content_hash)(organisation, text.as_bytes());
+        let row = || vec![organisation.into(), id.into(), text.into(), now.into()];
+        self.rows.content.entry((organisation, id)).or_insert_with(row);
+        Some(id)
+    }
+
+    fn touch(&mut self, organisation: OrganisationId, agent: AgentId, position: Position) {
+        self.rows.agent_heads.insert((organisation, agent), position);
+    }
+
+    fn next_position(&mut self, organisation: OrganisationId) -> Position {
+        let head = self.rows.heads.entry(organisation).or_default();
+        head.0 += 1;
+        *head
+    }
+}

@@ -1,0 +1,206 @@
+//! Reading events back.
+
+use upswing_domain::{
+    AgentId, Context, Decision, DecisionId, DecisionReason, Execution, ExecutionId, Feedback, FeedbackId,
+    FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Probability,
+};
+use uuid::Uuid;
+
+use super::rows;
+use crate::engine::Connection;
+use crate::value::{Row, Value};
+use crate::{LedgerEntry, StoreError, StoredDecision, StoredExecution, StoredFeedback};
+
+const DECISION: &str = "SELECT position, id, agent, version, unit, context, reason, origin, propensity, \
+    probabilities, epoch, policy_revision, decided_at FROM decision WHERE organisation = $1";
+
+const EXECUTION: &str = "SELECT e.position, e.received_at, o.reward, e.id, e.agent, e.decision, e.version, e.unit, \
+    e.subject, e.session, e.trace, e.parent, e.step, e.context, i.body, p.body, e.metrics, e.error, e.origin, \
+    e.occurred_at FROM execution e \
+    LEFT JOIN outcome o ON o.organisation = e.organisation AND o.execution = e.id \
+    LEFT JOIN content i ON i.organisation = e.organisation AND i.id = e.input \
+    LEFT JOIN content p ON p.organisation = e.organisation AND p.id = e.output \
+    WHERE e.organisation = $1";
+
+const FEEDBACK: &str = "SELECT f.position, f.received_at, f.id, f.agent, f.execution, f.feedback_type, f.source, \
+    f.author, f.rating, f.dimensions, f.issue_categories, f.metrics, c.body, k.body, f.occurred_at FROM feedback f \
+    LEFT JOIN content c ON c.organisation = f.organisation AND c.id = f.comment \
+    LEFT JOIN content k ON k.organisation = f.organisation AND k.id = f.correction \
+    WHERE f.organisation = $1";
+
+const LEDGER: &str = "SELECT l.position, l.first_position, l.execution, l.decision, l.version, l.definition_version, \
+    l.old_reward, l.new_reward, l.cause, l.propensity, l.origin, l.occurred_at, \
+    CASE l.context_source WHEN 1 THEN d.context WHEN 2 THEN e.context END FROM reward_ledger l \
+    LEFT JOIN decision d ON l.context_source = 1 AND d.organisation = l.organisation AND d.id = l.decision \
+    LEFT JOIN execution e ON l.context_source = 2 AND e.organisation = l.organisation AND e.id = l.execution \
+    WHERE l.organisation = $1";
+
+/// One page of a table in the order of ids.
+pub(crate) struct Page {
+    pub(crate) organisation: OrganisationId,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) after: Option<Uuid>,
+    pub(crate) limit: usize,
+}
+
+impl Page {
+    fn parameters(&self) -> Vec<Value> {
+        vec![
+            self.organisation.into(),
+            self.after.unwrap_or(Uuid::nil()).into(),
+            i64::try_from(self.limit).unwrap_or(i64::MAX).into(),
+            self.agent.is_none().into(),
+            self.agent.map_or(Uuid::nil(), |a| a.0).into(),
+        ]
+    }
+}
+
+macro_rules! reads {
+    ($one:ident, $page:ident, $select:ident, $prefix:literal, $id:ty, $row:ident, $stored:ty) => {
+        pub(crate) async fn $one(
+            connection: &mut Connection,
+            organisation: OrganisationId,
+            id: $id,
+        ) -> Result<Option<$stored>, StoreError> {
+            let sql = format!("{} AND {}id = $2", $select, $prefix);
+            connection.query_one(&sql, vec![organisation.into(), id.into()]).await?.map($row).transpose()
+        }
+
+        pub(crate) async fn $page(
+            connection: &mut Connection,
+            page: Page,
+        ) -> Result<Vec<$stored>, StoreError> {
+            let sql = format!(
+                "{} AND {p}id > $2 AND ($4 OR {p}agent = $5) ORDER BY {p}id LIMIT $3",
+                $select,
+                p = $prefix
+            );
+            connection.query(&sql, page.parameters()).await?.into_iter().map($row).collect()
+        }
+    };
+}
+
+reads!(decision, decisions, DECISION, "", DecisionId, stored_decision, StoredDecision);
+reads!(execution, executions, EXECUTION, "e.", ExecutionId, stored_execution, StoredExecution);
+reads!(feedback, feedback_page, FEEDBACK, "f.", FeedbackId, stored_feedback, StoredFeedback);
+
+/// Entries of an agent after a position.
+pub(crate) async fn ledger(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    after: Position,
+    limit: usize,
+) -> Result<Vec<LedgerEntry>, StoreError> {
+    let sql = format!("{LEDGER} AND l.agent = $2 AND l.position > $3 ORDER BY l.position LIMIT $4");
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let parameters = vec![organisation.into(), agent.into(), after.into(), limit.into()];
+    connection.query(&sql, parameters).await?.into_iter().map(entry).collect()
+}
+
+/// Entries that a piece of feedback caused.
+pub(crate) async fn effects(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    id: FeedbackId,
+) -> Result<Vec<LedgerEntry>, StoreError> {
+    let sql = format!(
+        "{LEDGER} AND l.cause = $2 AND l.execution = \
+         (SELECT f.execution FROM feedback f WHERE f.organisation = $1 AND f.id = $2) ORDER BY l.position"
+    );
+    connection.query(&sql, vec![organisation.into(), id.into()]).await?.into_iter().map(entry).collect()
+}
+
+/// Reads a stored context.
+pub(crate) fn context_of(text: Option<String>) -> Result<Option<Context>, StoreError> {
+    Ok(text.map(|text| Context::from_json(&text)).transpose()?)
+}
+
+fn stored_decision(mut row: Row) -> Result<StoredDecision, StoreError> {
+    let position = row.take()?;
+    let decision = Decision {
+        id: row.take()?,
+        agent: row.take()?,
+        version: row.take()?,
+        unit: row.take()?,
+        context: context_of(row.take()?)?,
+        reason: rows::named("reason", &row.take::<String>()?, DecisionReason::named)?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        propensity: Probability::new(row.take()?)?,
+        probabilities: floats(&row.take::<Vec<u8>>()?),
+        epoch: row.take()?,
+        policy_revision: row.take()?,
+        decided_at: row.take()?,
+    };
+    Ok(StoredDecision { decision, position })
+}
+
+fn floats(bytes: &[u8]) -> Vec<f64> {
+    bytes.chunks_exact(8).filter_map(|c| c.try_into().ok().map(f64::from_be_bytes)).collect()
+}
+
+fn stored_execution(mut row: Row) -> Result<StoredExecution, StoreError> {
+    let (position, received_at, reward) = (row.take()?, row.take()?, row.take()?);
+    let execution = Execution {
+        id: row.take()?,
+        agent: row.take()?,
+        decision: row.take()?,
+        version: row.take()?,
+        unit: row.take()?,
+        subject: row.take()?,
+        session: row.take()?,
+        trace: row.take()?,
+        parent: row.take()?,
+        step: row.take()?,
+        context: context_of(row.take()?)?,
+        input: row.take()?,
+        output: row.take()?,
+        metrics: rows::metrics(row.take()?)?,
+        error: row.take()?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        occurred_at: row.take()?,
+    };
+    Ok(StoredExecution { execution, position, received_at, reward })
+}
+
+fn stored_feedback(mut row: Row) -> Result<StoredFeedback, StoreError> {
+    let (position, received_at) = (row.take()?, row.take()?);
+    let parse_list =
+        |text: Option<String>| text.map_or(Ok(Vec::new()), |t| rows::parse("issue_categories", &t));
+    let feedback = Feedback {
+        id: row.take()?,
+        agent: row.take()?,
+        execution: row.take()?,
+        feedback_type: rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?,
+        source: rows::named("source", &row.take::<String>()?, FeedbackSource::named)?,
+        author: row.take()?,
+        rating: rows::rating(row.take()?)?,
+        dimensions: row
+            .take::<Option<String>>()?
+            .map_or(Ok(Default::default()), |t| rows::parse("dimensions", &t))?,
+        issue_categories: parse_list(row.take()?)?,
+        metrics: rows::metrics(row.take()?)?,
+        text: row.take()?,
+        correction: row.take()?,
+        occurred_at: row.take()?,
+    };
+    Ok(StoredFeedback { feedback, position, received_at })
+}
+
+fn entry(mut row: Row) -> Result<LedgerEntry, StoreError> {
+    Ok(LedgerEntry {
+        position: row.take()?,
+        first_position: row.take()?,
+        execution: row.take()?,
+        decision: row.take()?,
+        version: row.take()?,
+        definition_version: row.take()?,
+        old: row.take()?,
+        new: row.take()?,
+        cause: row.take()?,
+        propensity: row.take()?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        occurred_at: row.take()?,
+        context: context_of(row.take()?)?,
+    })
+}

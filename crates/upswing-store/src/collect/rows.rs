@@ -1,0 +1,133 @@
+//! Events as rows, in the order of the tables' columns.
+
+use std::collections::BTreeMap;
+
+use upswing_domain::{Context, Decision, Execution, Feedback, OrganisationId, Position, Timestamp};
+
+use super::plan::{ExecutionFacts, FeedbackFacts};
+use crate::StoreError;
+use crate::value::Value;
+
+/// The form of event rows.
+pub(crate) const SCHEMA_VERSION: i64 = 1;
+
+pub(super) fn decision(organisation: OrganisationId, position: Position, d: &Decision) -> Vec<Value> {
+    let mut probabilities = Vec::with_capacity(d.probabilities.len() * 8);
+    for p in &d.probabilities {
+        probabilities.extend_from_slice(&p.to_be_bytes());
+    }
+    vec![
+        organisation.into(),
+        d.id.into(),
+        position.into(),
+        SCHEMA_VERSION.into(),
+        d.agent.into(),
+        d.version.into(),
+        d.unit.into(),
+        d.context.as_ref().map(Context::to_json).into(),
+        d.reason.name().into(),
+        d.origin.name().into(),
+        d.propensity.get().into(),
+        probabilities.into(),
+        d.epoch.into(),
+        d.policy_revision.into(),
+        d.decided_at.into(),
+    ]
+}
+
+pub(super) fn execution(
+    organisation: OrganisationId,
+    now: Timestamp,
+    e: &Execution,
+    facts: &ExecutionFacts,
+    input: Option<[u8; 18]>,
+    output: Option<[u8; 18]>,
+) -> Vec<Value> {
+    vec![
+        organisation.into(),
+        e.id.into(),
+        facts.position.into(),
+        SCHEMA_VERSION.into(),
+        e.agent.into(),
+        facts.decision.into(),
+        facts.version.into(),
+        e.unit.into(),
+        e.subject.into(),
+        e.session.clone().into(),
+        e.trace.clone().into(),
+        e.parent.into(),
+        e.step.into(),
+        e.context.as_ref().map(Context::to_json).into(),
+        input.into(),
+        output.into(),
+        json(&e.metrics),
+        e.error.clone().into(),
+        e.origin.name().into(),
+        e.occurred_at.into(),
+        now.into(),
+        facts.fingerprint.into(),
+    ]
+}
+
+pub(super) fn feedback(
+    organisation: OrganisationId,
+    now: Timestamp,
+    f: &Feedback,
+    facts: &FeedbackFacts,
+    comment: Option<[u8; 18]>,
+    correction: Option<[u8; 18]>,
+    via_token: bool,
+) -> Vec<Value> {
+    let dimensions = f.dimensions.named().iter().any(|(_, value)| value.is_some());
+    let dimensions = dimensions.then(|| serde_json::to_string(&f.dimensions).unwrap_or_default());
+    let issues = (!f.issue_categories.is_empty())
+        .then(|| serde_json::to_string(&f.issue_categories).unwrap_or_default());
+    vec![
+        organisation.into(),
+        f.id.into(),
+        facts.position.into(),
+        SCHEMA_VERSION.into(),
+        f.agent.into(),
+        f.execution.into(),
+        f.feedback_type.name().into(),
+        f.source.name().into(),
+        f.author.into(),
+        f.rating.map(i64::from).into(),
+        dimensions.into(),
+        issues.into(),
+        json(&f.metrics),
+        comment.into(),
+        correction.into(),
+        via_token.into(),
+        f.occurred_at.into(),
+        now.into(),
+        facts.fingerprint.into(),
+    ]
+}
+
+fn json(metrics: &BTreeMap<String, f64>) -> Value {
+    (!metrics.is_empty()).then(|| serde_json::to_string(metrics).unwrap_or_default()).into()
+}
+
+/// Reads metrics as stored.
+pub(crate) fn metrics(text: Option<String>) -> Result<BTreeMap<String, f64>, StoreError> {
+    match text {
+        None => Ok(BTreeMap::new()),
+        Some(text) => parse("metrics", &text),
+    }
+}
+
+/// Reads stored JSON.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::Corrupt(format!("{what}: {e}")))
+}
+
+/// Reads one of a fixed set of names.
+pub(crate) fn named<T>(what: &str, name: &str, find: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    find(name).ok_or_else(|| StoreError::Corrupt(format!("{what} is {name:?}")))
+}
+
+/// Reads a stored rating.
+pub(super) fn rating(value: Option<i64>) -> Result<Option<u8>, StoreError> {
+    value.map(|v| u8::try_from(v).map_err(|_| StoreError::Corrupt(format!("rating {v}")))).transpose()
+}

@@ -1,0 +1,305 @@
+//! A batch of events, written in one transaction: look up, plan, write.
+
+use std::collections::BTreeSet;
+
+use upswing_domain::{
+    AgentId, DecisionId, ExecutionId, FeedbackSource, FeedbackType, OrganisationId, Origin, Reward, Timestamp,
+};
+use uuid::Uuid;
+
+use super::definition::Definitions;
+use super::plan::{
+    ContentHash, DecisionFacts, ExecutionFacts, FeedbackFacts, Known, OutcomeFacts, Plan, Rows, SignalFacts,
+};
+use super::rows;
+use crate::engine::{Batch, Connection, tables};
+use crate::value::{Row, Value};
+use crate::{Ack, Event, StoreError};
+
+/// An event on its way to the disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) organisation: OrganisationId,
+    pub(crate) now: Timestamp,
+    pub(crate) event: Event,
+}
+
+type Keys<T> = BTreeSet<(OrganisationId, T)>;
+
+/// What has to be looked up for a batch.
+#[derive(Default)]
+struct Wanted {
+    decisions: Keys<DecisionId>,
+    executions: Keys<ExecutionId>,
+    feedback: Keys<upswing_domain::FeedbackId>,
+    outcomes: Keys<ExecutionId>,
+    arrivals: Keys<Uuid>,
+    agents: Keys<AgentId>,
+}
+
+impl Wanted {
+    fn by(items: &[Item]) -> Self {
+        let mut wanted = Self::default();
+        for Item { organisation, event, .. } in items {
+            let o = *organisation;
+            match event {
+                // Nobody waits for a decision's acknowledgement: one that is there already is passed over by the
+                // insert itself. Only what may wait for it has to be known.
+                Event::Decision(d) => {
+                    wanted.arrivals.insert((o, d.id.0));
+                }
+                Event::Execution { execution, restore, .. } => {
+                    wanted.executions.insert((o, execution.id));
+                    wanted.outcomes.insert((o, execution.id));
+                    wanted.decisions.insert((o, DecisionId(execution.id.0)));
+                    wanted.decisions.extend(execution.decision.map(|d| (o, d)));
+                    wanted.restore(o, restore.as_ref());
+                    wanted.arrivals.insert((o, execution.id.0));
+                    wanted.agents.insert((o, execution.agent));
+                }
+                Event::Feedback { feedback, restore, .. } => {
+                    wanted.feedback.insert((o, feedback.id));
+                    wanted.executions.insert((o, feedback.execution));
+                    wanted.outcomes.insert((o, feedback.execution));
+                    wanted.decisions.insert((o, DecisionId(feedback.execution.0)));
+                    wanted.restore(o, restore.as_ref());
+                    wanted.agents.insert((o, feedback.agent));
+                }
+            }
+        }
+        wanted
+    }
+
+    fn restore(&mut self, organisation: OrganisationId, decision: Option<&upswing_domain::Decision>) {
+        if let Some(decision) = decision {
+            self.decisions.insert((organisation, decision.id));
+            self.arrivals.insert((organisation, decision.id.0));
+        }
+    }
+}
+
+fn keys<T: Copy + Into<Value>>(wanted: &Keys<T>) -> Vec<Vec<Value>> {
+    wanted.iter().map(|&(o, id)| vec![o.into(), id.into()]).collect()
+}
+
+/// Writes a batch in one transaction that has not begun. On `Err` nothing was written, or (a lost connection) all of it
+/// may have been: writing the same batch again is safe, since every event is known by its id.
+pub(crate) async fn write_batch(
+    connection: &mut Connection,
+    definitions: &mut Definitions,
+    content_hash: &ContentHash,
+    items: &[Item],
+) -> Result<Vec<Ack>, StoreError> {
+    let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
+    let organisations: Vec<_> = organisations.into_iter().collect();
+    let wanted = Wanted::by(items);
+    let lookups = [
+        (&*tables::DECISION_FACTS, keys(&wanted.decisions)),
+        (&*tables::EXECUTION_FACTS, keys(&wanted.executions)),
+        (&*tables::FEEDBACK_FACTS, keys(&wanted.feedback)),
+        (&*tables::OUTCOME_FACTS, keys(&wanted.outcomes)),
+        (&*tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals)),
+        (&*tables::AGENT_DEFINITION, keys(&wanted.agents)),
+    ];
+    let lookups: Vec<_> = lookups.into_iter().filter(|(_, keys)| !keys.is_empty()).collect();
+    let (heads, answers) = connection.begin_batch(&organisations, &lookups).await?;
+
+    let mut known = Known::default();
+    let mut versions = Vec::new();
+    for ((lookup, _), answer) in lookups.iter().zip(answers) {
+        let lookup: *const tables::Lookup = *lookup;
+        for row in answer {
+            if std::ptr::eq(lookup, &*tables::DECISION_FACTS) {
+                learn_decision(&mut known, row)?;
+            } else if std::ptr::eq(lookup, &*tables::EXECUTION_FACTS) {
+                learn_execution(&mut known, row)?;
+            } else if std::ptr::eq(lookup, &*tables::FEEDBACK_FACTS) {
+                learn_feedback(&mut known, row)?;
+            } else if std::ptr::eq(lookup, &*tables::OUTCOME_FACTS) {
+                learn_outcome(&mut known, row)?;
+            } else if std::ptr::eq(lookup, &*tables::AWAITING_EXECUTIONS) {
+                learn_awaiting(&mut known, row)?;
+            } else {
+                let mut row = row;
+                versions.push((row.take()?, row.take()?, row.take()?));
+            }
+        }
+    }
+    complete(connection, &mut known, &wanted, &mut versions).await?;
+    definitions.refresh(connection, &versions).await?;
+
+    let mut plan = Plan { known, rows: Rows::default(), definitions, content_hash };
+    plan.rows.heads = heads.into_iter().collect();
+    let before = plan.rows.heads.clone();
+    let acks: Vec<_> =
+        items.iter().map(|item| plan.apply(item.organisation, item.now, &item.event)).collect();
+    let news = plan.news();
+    if plan.rows.heads == before {
+        connection.roll_back().await?;
+        return Ok(acks);
+    }
+    write(connection, plan).await?;
+    connection.push_news(news);
+    Ok(acks)
+}
+
+/// What only the first answers could ask for: feedback of executions that have some, and everything about executions
+/// that waited for something in this batch.
+async fn complete(
+    connection: &mut Connection,
+    known: &mut Known,
+    wanted: &Wanted,
+    versions: &mut Vec<(OrganisationId, AgentId, i64)>,
+) -> Result<(), StoreError> {
+    let mut decisions: Keys<DecisionId> = Keys::new();
+    let waiting: Keys<ExecutionId> =
+        known.awaiting.iter().flat_map(|(&(o, _), ids)| ids.iter().map(move |&id| (o, id))).collect();
+    let missing: Keys<ExecutionId> = waiting.difference(&wanted.executions).copied().collect();
+    for row in connection.look_up(&tables::EXECUTION_FACTS, keys(&missing)).await? {
+        learn_execution(known, row)?;
+    }
+    let missing: Keys<ExecutionId> = waiting.difference(&wanted.outcomes).copied().collect();
+    for row in connection.look_up(&tables::OUTCOME_FACTS, keys(&missing)).await? {
+        learn_outcome(known, row)?;
+    }
+    // An execution that was stored before names the decision that its feedback needs.
+    decisions.extend(known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d))));
+    decisions.extend(waiting.iter().map(|&(o, e)| (o, DecisionId(e.0))));
+    let missing: Keys<DecisionId> = decisions.difference(&wanted.decisions).copied().collect();
+    for row in connection.look_up(&tables::DECISION_FACTS, keys(&missing)).await? {
+        learn_decision(known, row)?;
+    }
+    let mut with_feedback: Keys<ExecutionId> = known.outcomes.keys().copied().collect();
+    with_feedback.extend(&waiting);
+    for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&with_feedback)).await? {
+        let (key, facts) = signal_facts(row)?;
+        known.signals.entry(key).or_default().push(facts);
+    }
+    let agents = known.executions.iter().map(|(&(o, _), e)| (o, e.agent));
+    let agents = agents.chain(known.decisions.iter().map(|(&(o, _), d)| (o, d.agent)));
+    let agents: Keys<AgentId> = agents.filter(|key| !wanted.agents.contains(key)).collect();
+    if !waiting.is_empty() {
+        for mut row in connection.look_up(&tables::AGENT_DEFINITION, keys(&agents)).await? {
+            versions.push((row.take()?, row.take()?, row.take()?));
+        }
+    }
+    Ok(())
+}
+
+async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreError> {
+    let Plan { known, rows, .. } = plan;
+    let outcome = |key: &(OrganisationId, ExecutionId)| {
+        known.outcomes.get(key).map(|o| {
+            vec![
+                key.0.into(),
+                key.1.into(),
+                o.agent.into(),
+                o.reward.map(Reward::millionths).into(),
+                o.definition_version.into(),
+                o.first_position.into(),
+                o.token_uses.into(),
+            ]
+        })
+    };
+    let inserts = vec![
+        (&*tables::DECISION, rows.decisions),
+        (&*tables::CONTENT, rows.content.into_values().collect()),
+        (&*tables::EXECUTION, rows.executions),
+        (&*tables::FEEDBACK, rows.feedback),
+        (
+            &*tables::AWAITING,
+            rows.awaiting.iter().map(|&(o, a, e)| vec![o.into(), a.into(), e.into()]).collect(),
+        ),
+        (&*tables::OUTCOME, rows.outcomes.iter().filter_map(outcome).collect()),
+        (&*tables::LEDGER, rows.ledger),
+        (
+            &*tables::AGENT_HEAD,
+            rows.agent_heads.iter().map(|(&(o, a), &p)| vec![o.into(), a.into(), p.into()]).collect(),
+        ),
+    ];
+    let mut statements: Batch<'_> = Vec::new();
+    for (organisation, awaited) in rows.arrived {
+        // What still waits for the same id (an execution came, its decision of that id did not) stays.
+        if rows.awaiting.iter().any(|&(o, a, _)| (o, a) == (organisation, awaited)) {
+            continue;
+        }
+        let sql = "DELETE FROM awaiting WHERE organisation = $1 AND awaited = $2";
+        statements.push((sql, vec![organisation.into(), awaited.into()]));
+    }
+    for (organisation, position) in rows.heads {
+        let sql = "UPDATE stream_head SET position = $2 WHERE organisation = $1";
+        statements.push((sql, vec![organisation.into(), position.into()]));
+    }
+    connection.write_and_commit(inserts, statements).await
+}
+
+fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let _position: i64 = row.take()?;
+    let facts = DecisionFacts {
+        agent: row.take()?,
+        version: row.take()?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        propensity: row.take()?,
+        decided_at: row.take()?,
+        has_context: row.take()?,
+    };
+    known.decisions.insert(key, facts);
+    Ok(())
+}
+
+fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let facts = ExecutionFacts {
+        position: row.take()?,
+        agent: row.take()?,
+        decision: row.take()?,
+        version: row.take()?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        occurred_at: row.take()?,
+        has_context: row.take()?,
+        fingerprint: row.take()?,
+    };
+    known.executions.insert(key, facts);
+    Ok(())
+}
+
+fn learn_feedback(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let facts = FeedbackFacts { position: row.take()?, execution: row.take()?, fingerprint: row.take()? };
+    known.feedback.insert(key, facts);
+    Ok(())
+}
+
+fn learn_outcome(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let facts = OutcomeFacts {
+        agent: row.take()?,
+        reward: row.take()?,
+        definition_version: row.take()?,
+        first_position: row.take()?,
+        token_uses: row.take()?,
+    };
+    known.outcomes.insert(key, facts);
+    Ok(())
+}
+
+fn learn_awaiting(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    known.awaiting.entry(key).or_default().insert(row.take()?);
+    Ok(())
+}
+
+/// Reads a row of `FEEDBACK_SIGNALS`.
+pub(super) fn signal_facts(mut row: Row) -> Result<((OrganisationId, ExecutionId), SignalFacts), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let _position: i64 = row.take()?;
+    let facts = SignalFacts {
+        id: row.take()?,
+        feedback_type: rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?,
+        source: rows::named("source", &row.take::<String>()?, FeedbackSource::named)?,
+        rating: rows::rating(row.take()?)?,
+        metrics: rows::metrics(row.take()?)?,
+    };
+    Ok((key, facts))
+}

@@ -1,0 +1,4 @@
+//! Agents, their versions, and what serves when.
+
+pub(crate) mod agent;
+pub(crate) mod deployment;

@@ -1,0 +1,341 @@
+//! PostgreSQL: one client a connection, statements prepared once, round trips shared by pipelining.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::{join, join_all};
+use postgres_types::{ToSql, Type};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Statement};
+use upswing_domain::OrganisationId;
+
+use super::Batch;
+use super::schema::{Dialect, migrations};
+use super::table::{Lookup, Table};
+use crate::StoreError;
+use crate::value::{Row, Value};
+
+/// The role that the server works as: no superuser, no bypassing of row security, owner of nothing.
+const ROLE: &str = "upswing_app";
+
+/// One connection.
+pub(crate) struct Postgres {
+    client: Client,
+    statements: HashMap<String, Statement>,
+    /// Ends when the connection does; kept so that it is dropped with it.
+    _driver: Driver,
+}
+
+struct Driver(tokio::task::JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+const HEADS: &str = "SELECT organisation, position FROM stream_head WHERE organisation = ANY ($1) \
+                     ORDER BY organisation FOR UPDATE";
+
+impl Postgres {
+    /// Connects and drops to the unprivileged role.
+    pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
+        let mut connection = Self::connect_as_owner(url).await?;
+        connection.drop_privileges().await?;
+        Ok(connection)
+    }
+
+    async fn connect_as_owner(url: &str) -> Result<Self, StoreError> {
+        let mut config: tokio_postgres::Config = url
+            .parse()
+            .map_err(|e| StoreError::Configuration(format!("DATABASE_URL is not understood: {e}")))?;
+        config.application_name("upswing");
+        config.connect_timeout(std::time::Duration::from_secs(5));
+        let mut roots = rustls::RootCertStore::empty();
+        let native = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(native.certs);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| StoreError::Configuration(format!("TLS: {e}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (client, driver) =
+            config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await.map_err(database)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the driver ends with its connection, which owns its handle"
+        )]
+        let driver = tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::warn!(%error, "a connection to PostgreSQL ended");
+            }
+        });
+        Ok(Self { client, statements: HashMap::new(), _driver: Driver(driver) })
+    }
+
+    async fn drop_privileges(&mut self) -> Result<(), StoreError> {
+        self.simple(&format!("SET ROLE {ROLE}")).await.map_err(|error| {
+            StoreError::Configuration(format!(
+                "cannot work as the role {ROLE} ({error}): let the role in DATABASE_URL create roles, or create it \
+                 and grant it to that role: CREATE ROLE {ROLE} NOLOGIN; GRANT {ROLE} TO <role in DATABASE_URL>"
+            ))
+        })?;
+        let sql =
+            "SELECT current_user::text, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
+        let mut row = self.query(sql, &[]).await?.pop().ok_or_else(|| {
+            StoreError::Configuration("the current role is not in the catalogue".to_owned())
+        })?;
+        let (role, privileged): (String, bool) = (row.take()?, row.take()?);
+        if privileged {
+            return Err(StoreError::Configuration(format!(
+                "the role {role} bypasses row security: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Migrates as the role of the URL, then forces row security on every table with an organisation.
+    pub(crate) async fn migrate(url: &str) -> Result<(), StoreError> {
+        let mut connection = Self::connect_as_owner(url).await?;
+        // One migration at a time, whoever starts: the lock ends with the transaction.
+        connection.simple("BEGIN; SELECT pg_advisory_xact_lock(7165294816)").await?;
+        connection
+            .simple("CREATE TABLE IF NOT EXISTS migration (name TEXT COLLATE \"C\" NOT NULL PRIMARY KEY)")
+            .await?;
+        let mut done: Vec<String> = Vec::new();
+        for mut row in connection.query("SELECT name FROM migration", &[]).await? {
+            done.push(row.take()?);
+        }
+        super::refuse_newer(&done)?;
+        for (name, text) in migrations(Dialect::Postgres) {
+            if !done.iter().any(|d| d == name) {
+                connection.simple(&text).await?;
+                connection.execute("INSERT INTO migration VALUES ($1)", &[name.into()]).await?;
+            }
+        }
+        connection.simple(&ROW_SECURITY.replace("{role}", ROLE)).await?;
+        connection.simple("COMMIT").await
+    }
+
+    pub(super) async fn begin(
+        &mut self,
+        organisations: &[OrganisationId],
+        key_hash: Option<&[u8; 32]>,
+    ) -> Result<(), StoreError> {
+        let sql = begin_text(organisations, key_hash);
+        self.simple(&sql).await
+    }
+
+    pub(super) async fn simple(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.client.batch_execute(sql).await.map_err(database)
+    }
+
+    pub(super) async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let statement = self.prepare(sql).await?;
+        self.run(&statement, parameters).await
+    }
+
+    pub(super) async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, StoreError> {
+        let statement = self.prepare(sql).await?;
+        self.client.execute(&statement, &references(parameters)).await.map_err(database)
+    }
+
+    pub(super) async fn look_up(
+        &mut self,
+        lookup: &Lookup,
+        keys: &[Vec<Value>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let parameters = columns(&lookup.types, keys.to_vec())?;
+        self.query(&lookup.postgres, &parameters).await
+    }
+
+    pub(super) async fn insert(&mut self, table: &Table, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
+        let parameters = columns(&table.types, rows)?;
+        self.execute(&table.postgres, &parameters).await?;
+        Ok(())
+    }
+
+    pub(super) async fn begin_batch(
+        &mut self,
+        organisations: &[OrganisationId],
+        lookups: &[(&Lookup, Vec<Vec<Value>>)],
+    ) -> Result<(Vec<Row>, Vec<Vec<Row>>), StoreError> {
+        let ids = organisations.iter().map(|o| Some(o.0)).collect();
+        let heads = vec![Value::Column(crate::value::Column::Uuid(ids))];
+        let mut queries = vec![(self.prepare(HEADS).await?, heads)];
+        for (lookup, keys) in lookups {
+            let statement = self.prepare(&lookup.postgres).await?;
+            queries.push((statement, columns(&lookup.types, keys.clone())?));
+        }
+        let begin = begin_text(organisations, None);
+        let this = &*self;
+        let run = join_all(queries.iter().map(|(statement, parameters)| this.run(statement, parameters)));
+        // Polled in this order, the messages leave in this order, without waiting for each other's answers.
+        let (begun, answers) = join(this.client.batch_execute(&begin), run).await;
+        begun.map_err(database)?;
+        let mut answers = answers.into_iter();
+        let heads = answers.next().unwrap_or_else(|| Ok(Vec::new()))?;
+        Ok((heads, answers.collect::<Result<_, _>>()?))
+    }
+
+    pub(super) async fn write_and_commit(
+        &mut self,
+        inserts: Vec<(&Table, Vec<Vec<Value>>)>,
+        statements: Batch<'_>,
+    ) -> Result<(), StoreError> {
+        let mut queries = Vec::with_capacity(inserts.len() + statements.len());
+        for (table, rows) in inserts {
+            if !rows.is_empty() {
+                queries.push((self.prepare(&table.postgres).await?, columns(&table.types, rows)?));
+            }
+        }
+        for (sql, parameters) in statements {
+            queries.push((self.prepare(sql).await?, parameters));
+        }
+        let this = &*self;
+        let run = join_all(queries.iter().map(|(statement, parameters)| async move {
+            this.client.execute(statement, &references(parameters)).await.map_err(database)
+        }));
+        // After a failed statement PostgreSQL turns the COMMIT into a ROLLBACK, so sending both at once is safe.
+        let (written, committed) = join(run, this.client.batch_execute("COMMIT")).await;
+        for outcome in written {
+            outcome?;
+        }
+        committed.map_err(database)
+    }
+
+    pub(super) async fn durability(&mut self) -> Result<Vec<(String, String)>, StoreError> {
+        let mut settings = Vec::new();
+        for name in ["fsync", "synchronous_commit", "full_page_writes"] {
+            let mut rows = self.query("SELECT current_setting($1)", &[name.into()]).await?;
+            let value: String = rows.pop().map_or_else(|| Ok(String::new()), |mut row| row.take())?;
+            settings.push((name.to_owned(), value));
+        }
+        Ok(settings)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await.map_err(database)?;
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    async fn run(&self, statement: &Statement, parameters: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let rows = self.client.query(statement, &references(parameters)).await.map_err(database)?;
+        rows.iter().map(read).collect()
+    }
+}
+
+/// Row security, forced, on every table that has an organisation. An unset list of organisations shows nothing.
+const ROW_SECURITY: &str = r"
+DO $$
+DECLARE t record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        BEGIN
+            CREATE ROLE {role} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL;
+        END;
+    END IF;
+    IF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN
+        EXECUTE format('GRANT {role} TO %I', current_user);
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO {role}', current_schema());
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO {role}', current_schema());
+    FOR t IN
+        SELECT c.oid::regclass AS name, c.relname
+        FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation' AND NOT a.attisdropped
+        WHERE c.relkind IN ('r', 'p') AND n.nspname = current_schema()
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t.name);
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', t.name);
+        EXECUTE format('DROP POLICY IF EXISTS organisation_scope ON %s', t.name);
+        EXECUTE format(
+            'CREATE POLICY organisation_scope ON %s USING (organisation = ANY (ARRAY(SELECT unnest(string_to_array('
+            'current_setting(''upswing.organisations'', true), '',''))::uuid)))', t.name);
+    END LOOP;
+    -- Whoever presents a key sees that key's row, so that its organisation can be found.
+    DROP POLICY IF EXISTS presented_key ON api_key;
+    CREATE POLICY presented_key ON api_key FOR SELECT
+        USING (hash = (SELECT decode(coalesce(current_setting('upswing.key_hash', true), ''), 'hex')));
+END
+$$";
+
+fn begin_text(organisations: &[OrganisationId], key_hash: Option<&[u8; 32]>) -> String {
+    let organisations: Vec<_> = organisations.iter().map(ToString::to_string).collect();
+    let mut sql =
+        format!("BEGIN; SELECT set_config('upswing.organisations', '{}', true)", organisations.join(","));
+    if let Some(hash) = key_hash {
+        let hex = blake3::Hash::from_bytes(*hash).to_hex();
+        sql.push_str(&format!("; SELECT set_config('upswing.key_hash', '{hex}', true)"));
+    }
+    sql
+}
+
+fn references(parameters: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    parameters.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+fn columns(types: &[crate::value::ColumnType], rows: Vec<Vec<Value>>) -> Result<Vec<Value>, StoreError> {
+    let mut columns: Vec<Vec<Value>> = types.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+    for row in rows {
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    types.iter().zip(columns).map(|(ty, values)| ty.collect(values.into_iter()).map(Value::Column)).collect()
+}
+
+fn read(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    let mut values = Vec::with_capacity(row.len());
+    for (index, column) in row.columns().iter().enumerate() {
+        macro_rules! get {
+            ($ty:ty) => {
+                row.try_get::<_, Option<$ty>>(index).map_err(database)?.into()
+            };
+        }
+        values.push(match *column.type_() {
+            Type::BOOL => get!(bool),
+            Type::INT8 => get!(i64),
+            Type::FLOAT8 => get!(f64),
+            Type::TEXT => get!(String),
+            Type::BYTEA => get!(Vec<u8>),
+            Type::UUID => get!(uuid::Uuid),
+            ref other => {
+                return Err(StoreError::Corrupt(format!("column {} has the type {other}", column.name())));
+            }
+        });
+    }
+    Ok(Row::new(values))
+}
+
+fn database(error: tokio_postgres::Error) -> StoreError {
+    let detail = error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), |e| format!("{} ({})", e.message(), e.code().code()));
+    match error.code() {
+        None => StoreError::Unavailable(detail),
+        Some(code) if *code == SqlState::UNIQUE_VIOLATION => StoreError::Conflict(detail),
+        // Class 57: the server is going down or coming up; class 53: it has no resources; class 08: connection.
+        Some(code) if ["57", "53", "08"].iter().any(|class| code.code().starts_with(class)) => {
+            StoreError::Unavailable(detail)
+        }
+        Some(code)
+            if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) =>
+        {
+            StoreError::Unavailable(detail)
+        }
+        Some(_) => StoreError::Database(detail),
+    }
+}

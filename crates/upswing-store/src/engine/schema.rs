@@ -1,0 +1,59 @@
+//! Migrations: one text for both engines, with type tokens.
+
+/// All migrations, oldest first: a name, and the text with tokens.
+const MIGRATIONS: &[(&str, &str)] =
+    &[("0001_foundation", include_str!("../../migrations/0001_foundation.sql"))];
+
+/// Which engine a text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The migrations in one dialect.
+pub(super) fn migrations(dialect: Dialect) -> impl Iterator<Item = (&'static str, String)> {
+    MIGRATIONS.iter().map(move |(name, text)| (*name, translate(text, dialect)))
+}
+
+fn translate(text: &str, dialect: Dialect) -> String {
+    let tokens = match dialect {
+        Dialect::Sqlite => [
+            ("{uuid}", "BLOB"),
+            ("{i64}", "INTEGER"),
+            ("{f64}", "REAL"),
+            ("{bool}", "INTEGER"),
+            ("{bytes}", "BLOB"),
+            ("{text}", "TEXT"),
+            ("{rowid}", " STRICT"),
+            ("{clustered}", " STRICT, WITHOUT ROWID"),
+        ],
+        Dialect::Postgres => [
+            ("{uuid}", "UUID"),
+            ("{i64}", "BIGINT"),
+            ("{f64}", "DOUBLE PRECISION"),
+            ("{bool}", "BOOLEAN"),
+            ("{bytes}", "BYTEA"),
+            // Byte order, so that both engines sort and page alike.
+            ("{text}", "TEXT COLLATE \"C\""),
+            ("{rowid}", ""),
+            ("{clustered}", ""),
+        ],
+    };
+    tokens.iter().fold(text.to_owned(), |text, (token, sql)| text.replace(token, sql))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_token_is_left_in_either_dialect() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            for (name, text) in migrations(dialect) {
+                let code: String = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+                assert!(!code.contains('{'), "{name} in {dialect:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The write path: one queue, one writer, group commit.
+//!
+//! The writer never waits to gather: it takes what is queued when the previous commit ends. On SQLite it is a thread
+//! that owns the only writing connection, on PostgreSQL a task with a connection of its own; the logic is the same.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::collect::plan::ContentHash;
+use crate::collect::{Definitions, Item, write_batch};
+use crate::engine::{Connection, Postgres, Sqlite};
+use crate::{Ack, News, QueueStatus, StoreError};
+
+/// The most events in one commit.
+const BATCH: usize = 1000;
+/// How long what could not be written because the database was away is kept before its callers are told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Place {
+    pub(crate) async fn connect(&self, write: bool) -> Result<Connection, StoreError> {
+        match self {
+            Self::Sqlite(path) if write => Sqlite::open_writer(path).map(Connection::sqlite),
+            Self::Sqlite(path) => Sqlite::open_reader(path).map(Connection::sqlite),
+            Self::Postgres(url) => Postgres::connect(url).await.map(Connection::postgres),
+        }
+    }
+}
+
+/// Called after each commit with what changed.
+pub(crate) type Listener = Box<dyn Fn(&[News]) + Send + Sync>;
+
+/// An administrative write: performs its own transaction and answers its caller.
+pub(crate) trait Job: Send {
+    /// The flag says whether the connection can still be used.
+    fn perform<'a>(self: Box<Self>, connection: &'a mut Connection) -> BoxFuture<'a, bool>;
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+enum Command {
+    Events {
+        items: Vec<Item>,
+        reply: Option<oneshot::Sender<Result<Vec<Ack>, StoreError>>>,
+        permit: OwnedSemaphorePermit,
+    },
+    Job(Box<dyn Job>),
+}
+
+/// The queue's near end.
+pub(crate) struct Writer {
+    queue: mpsc::UnboundedSender<Command>,
+    room: Arc<Semaphore>,
+    capacity: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    listeners: OnceLock<Listener>,
+    commits: AtomicU64,
+    written: AtomicU64,
+    refused: AtomicU64,
+    connected: AtomicBool,
+    closing: AtomicBool,
+    done: Mutex<Option<oneshot::Receiver<()>>>,
+    durability: Mutex<Vec<(String, String)>>,
+}
+
+impl Writer {
+    pub(crate) fn start(
+        place: &Place,
+        connection: Connection,
+        capacity: usize,
+        content_hash: Arc<ContentHash>,
+    ) -> Result<Self, StoreError> {
+        let (queue, commands) = mpsc::unbounded_channel();
+        let (finished, done) = oneshot::channel();
+        let shared = Arc::new(Shared::default());
+        shared.connected.store(true, Relaxed);
+        *lock(&shared.done) = Some(done);
+        let far = FarEnd {
+            place: place.clone(),
+            connection: Some(connection),
+            commands,
+            waiting: VecDeque::new(),
+            definitions: Definitions::default(),
+            content_hash,
+            shared: shared.clone(),
+        };
+        match place {
+            Place::Sqlite(_) => {
+                let run = move || {
+                    // Nothing in here waits: the queue is received blocking, and SQLite's calls answer at once.
+                    let mut far = far;
+                    while let Some(command) = far.next_blocking() {
+                        let worked = far.work(command).now_or_never();
+                        debug_assert!(worked.is_some(), "SQLite does not suspend");
+                    }
+                    drop(far);
+                    let _ = finished.send(());
+                };
+                std::thread::Builder::new()
+                    .name("upswing-writer".to_owned())
+                    .spawn(run)
+                    .map_err(|e| StoreError::Configuration(format!("cannot start the writer: {e}")))?;
+            }
+            Place::Postgres(_) => {
+                #[expect(clippy::disallowed_methods, reason = "joined through `done` when the store closes")]
+                tokio::spawn(async move {
+                    let mut far = far;
+                    while let Some(command) = far.next().await {
+                        far.work(command).await;
+                    }
+                    let _ = finished.send(());
+                });
+            }
+        }
+        Ok(Self { queue, room: Arc::new(Semaphore::new(capacity)), capacity, shared })
+    }
+
+    /// Queues events and waits until they are on disk.
+    pub(crate) async fn write(&self, items: Vec<Item>) -> Result<Vec<Ack>, StoreError> {
+        let permit = self.room(items.len(), Duration::ZERO).await?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Events { items, reply: Some(reply), permit })?;
+        answer.await.map_err(|_| StoreError::Closing)?
+    }
+
+    /// Queues events without waiting for the disk.
+    pub(crate) async fn record(&self, items: Vec<Item>, patience: Duration) -> Result<(), StoreError> {
+        let permit = self.room(items.len(), patience).await?;
+        self.send(Command::Events { items, reply: None, permit })
+    }
+
+    pub(crate) fn run(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        self.send(Command::Job(job))
+    }
+
+    async fn room(&self, items: usize, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
+        let full = || StoreError::QueueFull { capacity: self.capacity };
+        let count = u32::try_from(items.clamp(1, self.capacity)).map_err(|_| full())?;
+        match self.room.clone().try_acquire_many_owned(count) {
+            Ok(permit) => Ok(permit),
+            Err(tokio::sync::TryAcquireError::Closed) => Err(StoreError::Closing),
+            Err(tokio::sync::TryAcquireError::NoPermits) if patience.is_zero() => Err(full()),
+            Err(tokio::sync::TryAcquireError::NoPermits) => {
+                let acquired =
+                    tokio::time::timeout(patience, self.room.clone().acquire_many_owned(count)).await;
+                acquired.map_err(|_| full())?.map_err(|_| StoreError::Closing)
+            }
+        }
+    }
+
+    fn send(&self, command: Command) -> Result<(), StoreError> {
+        if self.shared.closing.load(Relaxed) {
+            return Err(StoreError::Closing);
+        }
+        self.queue.send(command).map_err(|_| StoreError::Closing)
+    }
+
+    pub(crate) fn listen(&self, listener: Listener) -> Result<(), StoreError> {
+        let twice = || StoreError::Configuration("the store already has a listener".to_owned());
+        self.shared.listeners.set(listener).map_err(|_| twice())
+    }
+
+    pub(crate) fn status(&self) -> QueueStatus {
+        QueueStatus {
+            queued: self.capacity - self.room.available_permits().min(self.capacity),
+            capacity: self.capacity,
+            commits: self.shared.commits.load(Relaxed),
+            written: self.shared.written.load(Relaxed),
+            refused: self.shared.refused.load(Relaxed),
+            connected: self.shared.connected.load(Relaxed),
+        }
+    }
+
+    /// What the live writing connection says about durability; asked anew at each connection.
+    pub(crate) fn durability(&self) -> Vec<(String, String)> {
+        lock(&self.shared.durability).clone()
+    }
+
+    /// Refuses what comes, writes what is queued, and returns when the writer has ended.
+    pub(crate) async fn close(&self) {
+        struct Last(oneshot::Sender<()>);
+        impl Job for Last {
+            fn perform<'a>(self: Box<Self>, _: &'a mut Connection) -> BoxFuture<'a, bool> {
+                let _ = self.0.send(());
+                async { true }.boxed()
+            }
+            fn refuse(self: Box<Self>, _: StoreError) {
+                let _ = self.0.send(());
+            }
+        }
+        if self.shared.closing.swap(true, Relaxed) {
+            return;
+        }
+        let (last, drained) = oneshot::channel();
+        if self.queue.send(Command::Job(Box::new(Last(last)))).is_ok() {
+            let _ = drained.await;
+        }
+        self.room.close();
+        let done = lock(&self.shared.done).take();
+        if let Some(done) = done {
+            let _ = done.await;
+        }
+    }
+}
+
+/// The queue's far end: what the writing thread or task owns.
+struct FarEnd {
+    place: Place,
+    connection: Option<Connection>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Taken from the queue, not yet worked on.
+    waiting: VecDeque<Command>,
+    definitions: Definitions,
+    content_hash: Arc<ContentHash>,
+    shared: Arc<Shared>,
+}
+
+struct Group {
+    items: Vec<Item>,
+    reply: Option<oneshot::Sender<Result<Vec<Ack>, StoreError>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl FarEnd {
+    fn next_blocking(&mut self) -> Option<Command> {
+        if self.waiting.is_empty() && self.shared.closing.load(Relaxed) && self.commands.is_empty() {
+            return None;
+        }
+        self.waiting.pop_front().or_else(|| self.commands.blocking_recv())
+    }
+
+    async fn next(&mut self) -> Option<Command> {
+        if self.waiting.is_empty() && self.shared.closing.load(Relaxed) && self.commands.is_empty() {
+            return None;
+        }
+        match self.waiting.pop_front() {
+            Some(command) => Some(command),
+            None => self.commands.recv().await,
+        }
+    }
+
+    async fn work(&mut self, command: Command) {
+        match command {
+            Command::Job(job) => self.perform(job).await,
+            Command::Events { items, reply, permit } => {
+                let mut groups = vec![Group { items, reply, _permit: permit }];
+                let mut count = groups[0].items.len();
+                while count < BATCH {
+                    match self.waiting.pop_front().map_or_else(|| self.commands.try_recv(), Ok) {
+                        Ok(Command::Events { items, reply, permit }) => {
+                            count += items.len();
+                            groups.push(Group { items, reply, _permit: permit });
+                        }
+                        Ok(job) => {
+                            self.waiting.push_back(job);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                self.write(groups).await;
+            }
+        }
+    }
+
+    async fn perform(&mut self, job: Box<dyn Job>) {
+        match self.connected(Instant::now() + PATIENCE).await {
+            Err(error) => job.refuse(error),
+            Ok(connection) => {
+                let usable = job.perform(connection).await;
+                let news = connection.take_news();
+                self.shared.commits.fetch_add(1, Relaxed);
+                self.announce(&news);
+                if !usable {
+                    self.lose();
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, groups: Vec<Group>) {
+        let mut lengths = Vec::with_capacity(groups.len());
+        let mut items = Vec::new();
+        let mut replies = Vec::with_capacity(groups.len());
+        for group in groups {
+            lengths.push(group.items.len());
+            items.extend(group.items);
+            replies.push((group.reply, group._permit));
+        }
+        let outcome = self.write_with_patience(&items).await;
+        let mut acks = match outcome {
+            Ok(acks) => acks.into_iter(),
+            Err(error) => {
+                for (reply, _permit) in replies {
+                    if let Some(reply) = reply {
+                        let _ = reply.send(Err(error.clone()));
+                    }
+                }
+                return;
+            }
+        };
+        for (length, (reply, _permit)) in lengths.into_iter().zip(replies) {
+            let mine: Vec<_> = acks.by_ref().take(length).collect();
+            let refused = mine.iter().filter(|a| matches!(a, Ack::Refused(_))).count() as u64;
+            let written = mine.iter().filter(|a| matches!(a, Ack::Stored { .. })).count() as u64;
+            self.shared.refused.fetch_add(refused, Relaxed);
+            self.shared.written.fetch_add(written, Relaxed);
+            match reply {
+                Some(reply) => drop(reply.send(Ok(mine))),
+                None if refused > 0 => tracing::warn!(refused, "the database refused decisions"),
+                None => {}
+            }
+        }
+    }
+
+    /// Writes, and again when the connection was lost: events are known by their ids, so nothing is written twice.
+    async fn write_with_patience(&mut self, items: &[Item]) -> Result<Vec<Ack>, StoreError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            self.connected(until).await?;
+            match self.write_or_bisect(items).await {
+                Err(error @ StoreError::Unavailable(_)) if Instant::now() >= until => return Err(error),
+                Err(StoreError::Unavailable(reason)) => {
+                    tracing::warn!(reason, "the database is away; the batch is kept and tried again");
+                    self.roll_back_or_lose().await;
+                }
+                Err(StoreError::Closing) => return Err(StoreError::Closing),
+                other => return other,
+            }
+        }
+    }
+
+    /// A bad row fails alone: a batch that is refused is halved until the row is found.
+    fn write_or_bisect<'a>(&'a mut self, items: &'a [Item]) -> BoxFuture<'a, Result<Vec<Ack>, StoreError>> {
+        async move {
+            let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
+            let written = write_batch(connection, &mut self.definitions, &*self.content_hash, items).await;
+            match written {
+                Ok(acks) => {
+                    let news = connection.take_news();
+                    self.shared.commits.fetch_add(1, Relaxed);
+                    self.announce(&news);
+                    Ok(acks)
+                }
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Closing)) => Err(error),
+                Err(error) => {
+                    if connection.roll_back().await.is_err() {
+                        self.lose();
+                        return Err(StoreError::Unavailable(error.to_string()));
+                    }
+                    if let [_] = items {
+                        tracing::warn!(%error, "the database refused an event");
+                        return Ok(vec![Ack::Refused(error.to_string())]);
+                    }
+                    let (left, right) = items.split_at(items.len() / 2);
+                    let mut acks = self.write_or_bisect(left).await?;
+                    acks.extend(self.write_or_bisect(right).await?);
+                    Ok(acks)
+                }
+            }
+        }
+        .boxed()
+    }
+
+    async fn roll_back_or_lose(&mut self) {
+        let lost = match self.connection.as_mut() {
+            Some(connection) => connection.is_broken() || connection.roll_back().await.is_err(),
+            None => true,
+        };
+        if lost {
+            self.lose();
+        }
+        if let Place::Sqlite(_) = self.place {
+            // A full disk or a lock: not helped by asking at once. The thread is the writer's own.
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    fn lose(&mut self) {
+        if !matches!(self.place, Place::Sqlite(_)) {
+            self.connection = None;
+            self.shared.connected.store(false, Relaxed);
+        }
+    }
+
+    /// The connection, made again if it was lost.
+    async fn connected(&mut self, until: Instant) -> Result<&mut Connection, StoreError> {
+        let mut pause = Duration::from_millis(20);
+        while self.connection.as_ref().is_none_or(Connection::is_broken) {
+            self.lose();
+            match self.place.connect(true).await {
+                Ok(connection) => self.connection = Some(connection),
+                Err(error) if Instant::now() >= until => return Err(unavailable(error)),
+                Err(_) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+        let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
+        if lock(&self.shared.durability).is_empty() || !self.shared.connected.load(Relaxed) {
+            let settings = connection.durability().await?;
+            if let Some((name, value)) = settings.iter().find(|(name, value)| !is_durable(name, value)) {
+                let message = format!("{name} is {value}: what is acknowledged would not survive a crash");
+                return Err(StoreError::Unavailable(message));
+            }
+            *lock(&self.shared.durability) = settings;
+            self.shared.connected.store(true, Relaxed);
+        }
+        Ok(connection)
+    }
+
+    fn announce(&self, news: &[News]) {
+        if let (false, Some(listener)) = (news.is_empty(), self.shared.listeners.get()) {
+            listener(news);
+        }
+    }
+}
+
+/// Whether a setting keeps the promise that what was acknowledged is on disk.
+pub(crate) fn is_durable(name: &str, value: &str) -> bool {
+    match name {
+        "journal_mode" => value == "wal",
+        // FULL flushes the log with every commit; EXTRA more than that.
+        "synchronous" => value == "2" || value == "3",
+        "synchronous_commit" => value != "off",
+        "fsync" | "full_page_writes" => value == "on",
+        _ => true,
+    }
+}
+
+fn unavailable(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(_) => error,
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
