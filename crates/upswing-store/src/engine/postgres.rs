@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
 use postgres_types::{ToSql, Type};
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 use upswing_domain::OrganisationId;
@@ -51,6 +52,10 @@ impl Postgres {
             .map_err(|e| StoreError::Configuration(format!("DATABASE_URL is not understood: {e}")))?;
         config.application_name("upswing");
         config.connect_timeout(std::time::Duration::from_secs(5));
+        if config.get_ssl_mode() == SslMode::Prefer {
+            // Whoever does not say gets no half-measure: none on this machine, verified TLS to another one.
+            config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
+        }
         let mut roots = rustls::RootCertStore::empty();
         let native = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(native.certs);
@@ -246,7 +251,9 @@ BEGIN
             NULL;
         END;
     END IF;
-    IF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN
+    -- From version 16 on the creator of a role may grant it, but not work as it.
+    IF NOT pg_has_role(current_user, '{role}', CASE WHEN current_setting('server_version_num')::int >= 160000
+                       THEN 'SET' ELSE 'MEMBER' END) THEN
         EXECUTE format('GRANT {role} TO %I', current_user);
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO {role}', current_schema());
@@ -271,6 +278,13 @@ BEGIN
         USING (hash = (SELECT decode(coalesce(current_setting('upswing.key_hash', true), ''), 'hex')));
 END
 $$";
+
+fn is_local(config: &tokio_postgres::Config) -> bool {
+    config.get_hosts().iter().all(|host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+    })
+}
 
 fn begin_text(organisations: &[OrganisationId], key_hash: Option<&[u8; 32]>) -> String {
     let organisations: Vec<_> = organisations.iter().map(ToString::to_string).collect();

@@ -1,0 +1,260 @@
+use upswing_domain::{FeedbackSource, FeedbackType, Position, Reward};
+use upswing_store::{Ack, Event};
+
+use crate::support::{World, execution, feedback, on_both};
+
+fn reward(value: f64) -> Option<Reward> {
+    Some(Reward::new(value).unwrap())
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_comes_back_whole() {
+    on_both("what_was_acknowledged_comes_back_whole", |database| async move {
+        let world = World::new(&database).await;
+        let decision = world.decision(1);
+        let mut run = world.execution(1);
+        run.decision = Some(decision.id);
+        run.session = Some("s".to_owned());
+        let mut said = world.feedback(10, 1, 0.5);
+        said.feedback_type = FeedbackType::Correction;
+        said.rating = Some(2);
+        said.dimensions.accuracy = Some(3);
+        said.issue_categories = vec!["incorrect".to_owned()];
+        said.text = Some("Zu kurz: „ä“".to_owned());
+        said.correction = Some("longer".to_owned());
+        let acks = world
+            .write(vec![Event::Decision(decision.clone()), execution(run.clone()), feedback(said.clone())])
+            .await;
+        assert!(matches!(acks[1], Ack::Stored { .. }), "{acks:?}");
+        let stored = world.store.decision(world.organisation, decision.id).await.unwrap().unwrap();
+        assert_eq!(stored.decision, decision);
+        let stored = world.store.execution(world.organisation, run.id).await.unwrap().unwrap();
+        // Rating 2 is 0.25, the correction 0, the metric 0.5: their mean.
+        assert_eq!(stored.reward, reward(0.25));
+        run.version = Some(decision.version);
+        assert_eq!(stored.execution, run);
+        let stored = world.store.feedback(world.organisation, said.id).await.unwrap().unwrap();
+        assert_eq!(stored.feedback, said);
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_again_changes_nothing_and_other_content_is_a_conflict() {
+    on_both("the_same_again_changes_nothing_and_other_content_is_a_conflict", |database| async move {
+        let world = World::new(&database).await;
+        let events = || vec![execution(world.execution(1)), feedback(world.feedback(10, 1, 1.0))];
+        let first = world.write(events()).await;
+        let ledger = world.ledger().await;
+        let second = world.write(events()).await;
+        for (first, second) in first.iter().zip(&second) {
+            let (Ack::Stored { position: a, .. }, Ack::Duplicate { position: b, .. }) = (first, second) else {
+                panic!("{first:?} then {second:?}")
+            };
+            assert_eq!(a, b);
+        }
+        let mut other = world.execution(1);
+        other.output = Some("another".to_owned());
+        let acks = world.write(vec![execution(other), feedback(world.feedback(10, 1, 0.0))]).await;
+        assert_eq!(acks, [Ack::Conflict, Ack::Conflict]);
+        assert_eq!(world.ledger().await, ledger);
+        // Twice in one batch is once.
+        let acks = world.write(vec![execution(world.execution(2)), execution(world.execution(2))]).await;
+        assert!(matches!(acks[..], [Ack::Stored { .. }, Ack::Duplicate { .. }]), "{acks:?}");
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rewards_come_late_are_revised_and_stand_in_the_ledger() {
+    on_both("rewards_come_late_are_revised_and_stand_in_the_ledger", |database| async move {
+        let world = World::new(&database).await;
+        let said = |id, source, value| {
+            let mut f = world.feedback(id, 1, value);
+            f.source = source;
+            feedback(f)
+        };
+        world.write(vec![Event::Decision(world.decision(1))]).await;
+        let program = world.write(vec![said(10, FeedbackSource::Program, 0.0)]).await;
+        assert!(matches!(program[0], Ack::Stored { reward: Some(Reward::ZERO), .. }), "{program:?}");
+        world.write(vec![said(11, FeedbackSource::User, 1.0)]).await;
+        world.write(vec![said(12, FeedbackSource::Program, 1.0)]).await;
+        let ledger = world.ledger().await;
+        let changes: Vec<_> = ledger.iter().map(|l| (l.old, l.new)).collect();
+        assert_eq!(changes, [(None, reward(0.0)), (reward(0.0), reward(0.5)), (reward(0.5), reward(1.0))]);
+        assert!(ledger.iter().all(|l| l.first_position == ledger[0].position));
+        assert_eq!(ledger[0].context, world.decision(1).context);
+        assert!((ledger[0].propensity - 0.25).abs() < 1e-12);
+        let effects = world.store.feedback_effects(world.organisation, world.feedback(11, 1, 1.0).id).await.unwrap();
+        assert_eq!(effects, ledger[1..2]);
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn feedback_before_its_execution_or_decision_is_joined_on_arrival() {
+    on_both("feedback_before_its_execution_or_decision_is_joined_on_arrival", |database| async move {
+        let world = World::new(&database).await;
+        // The decision comes last, and the execution has an id of its own.
+        let mut run = world.execution(100);
+        run.decision = Some(world.decision(1).id);
+        for events in [
+            vec![feedback(world.feedback(10, 100, 1.0))],
+            vec![execution(run)],
+            vec![feedback(world.feedback(11, 100, 0.0))],
+        ] {
+            world.write(events).await;
+            assert_eq!(world.ledger().await, []);
+        }
+        world.write(vec![Event::Decision(world.decision(1))]).await;
+        let ledger = world.ledger().await;
+        assert_eq!(ledger.len(), 1);
+        assert_eq!((ledger[0].old, ledger[0].new), (None, reward(0.0)));
+        assert_eq!(ledger[0].version, world.decision(1).version);
+        // Straight to a decision, before it.
+        world.write(vec![feedback(world.feedback(12, 2, 1.0))]).await;
+        assert_eq!(world.ledger().await.len(), 1);
+        world.write(vec![Event::Decision(world.decision(2))]).await;
+        assert_eq!(world.ledger().await.len(), 2);
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_restores_a_lost_decision_once() {
+    on_both("a_token_restores_a_lost_decision_once", |database| async move {
+        let world = World::new(&database).await;
+        let mut lost = world.decision(1);
+        lost.context = None;
+        lost.probabilities = Vec::new();
+        let with_token = |id| {
+            let Event::Feedback { feedback, fingerprints, .. } = feedback(world.feedback(id, 1, 1.0)) else {
+                unreachable!()
+            };
+            Event::Feedback { feedback, fingerprints, restore: Some(lost.clone()), token_uses: Some(2) }
+        };
+        let acks = world.write(vec![with_token(10), with_token(11), with_token(12)]).await;
+        assert!(matches!(acks[..], [Ack::Stored { .. }, Ack::Stored { .. }, Ack::TokenExhausted]), "{acks:?}");
+        let stored = world.store.decision(world.organisation, lost.id).await.unwrap().unwrap();
+        assert_eq!(stored.decision, lost);
+        assert_eq!(world.ledger().await.len(), 1);
+        // The record that comes after all changes nothing of what was learned.
+        world.write(vec![Event::Decision(world.decision(1))]).await;
+        assert_eq!(world.ledger().await.len(), 1);
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn feedback_without_a_signal_changes_no_reward() {
+    on_both("feedback_without_a_signal_changes_no_reward", |database| async move {
+        let world = World::new(&database).await;
+        let mut comment = world.feedback(10, 1, 0.0);
+        comment.feedback_type = FeedbackType::DetailedFeedback;
+        comment.metrics.clear();
+        comment.text = Some("hm".to_owned());
+        let acks = world.write(vec![Event::Decision(world.decision(1)), feedback(comment)]).await;
+        assert!(matches!(acks[1], Ack::Stored { reward: None, .. }), "{acks:?}");
+        assert_eq!(world.ledger().await, []);
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_agents_execution_is_not_answered_for() {
+    on_both("another_agents_execution_is_not_answered_for", |database| async move {
+        let world = World::new(&database).await;
+        let mut other = world.feedback(10, 1, 1.0);
+        other.agent = upswing_domain::AgentId(uuid::Uuid::from_u128(99));
+        let acks = world.write(vec![execution(world.execution(1)), feedback(other)]).await;
+        assert!(matches!(acks[..], [Ack::Stored { .. }, Ack::Refused(_)]), "{acks:?}");
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn positions_are_dense_in_the_order_of_commits() {
+    on_both("positions_are_dense_in_the_order_of_commits", |database| async move {
+        let world = World::new(&database).await;
+        let writes = (1..=200).map(|n| world.write(vec![execution(world.execution(n))]));
+        let acks = futures_util::future::join_all(writes).await;
+        let mut positions: Vec<_> = acks
+            .iter()
+            .map(|acks| match acks[..] {
+                [Ack::Stored { position, .. }] => position,
+                _ => panic!("{acks:?}"),
+            })
+            .collect();
+        positions.sort_unstable();
+        assert!(positions.windows(2).all(|w| w[1] == Position(w[0].0 + 1)), "{positions:?}");
+        // Many requests, few commits.
+        assert!(world.store.queue().commits < 150, "{:?}", world.store.queue());
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_says_how_much_it_holds() {
+    on_both("a_full_queue_refuses_and_says_how_much_it_holds", |database| async move {
+        let mut options = crate::support::options(&database.url);
+        options.queue_capacity = 8;
+        let world = World::within(upswing_store::Store::open(options).await.unwrap()).await;
+        let writes = (1..=64).map(|n| {
+            world.store.write(world.organisation, crate::support::NOW, vec![execution(world.execution(n))])
+        });
+        let outcomes = futures_util::future::join_all(writes).await;
+        let refused = outcomes
+            .iter()
+            .filter(|o| matches!(o, Err(upswing_store::StoreError::QueueFull { capacity: 8 })))
+            .count();
+        let stored = outcomes.iter().filter(|o| matches!(o.as_deref(), Ok([Ack::Stored { .. }]))).count();
+        assert!(refused > 0 && stored >= 8 && refused + stored == 64, "{refused} refused, {stored} stored");
+        let there = world.store.export_executions(world.organisation, None, None, 100).await.unwrap();
+        assert_eq!(there.len(), stored);
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_walk_everything_once() {
+    on_both("pages_walk_everything_once", |database| async move {
+        let world = World::new(&database).await;
+        let events = (1..=25).flat_map(|n| {
+            [Event::Decision(world.decision(n)), execution(world.execution(n)), feedback(world.feedback(n + 100, n, 1.0))]
+        });
+        world.write(events.collect()).await;
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = world.store.export_feedback(world.organisation, Some(world.agent), after, 10).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.feedback.id);
+            seen.extend(page.into_iter().map(|f| f.feedback.id));
+        }
+        assert_eq!(seen.len(), 25);
+        assert!(seen.is_sorted());
+        assert_eq!(world.store.export_decisions(world.organisation, None, None, 100).await.unwrap().len(), 25);
+        let nobody = Some(upswing_domain::AgentId(uuid::Uuid::from_u128(5)));
+        assert!(world.store.export_executions(world.organisation, nobody, None, 100).await.unwrap().is_empty());
+        world.store.close().await;
+        database
+    })
+    .await;
+}
