@@ -1,6 +1,6 @@
 //! Sequential replays of the default policy: recorded outcomes, and generated problems that differ in what matters.
 //!
-//! `cargo run --release -p upswing-learn --example replay -- [outcomes.jsonl] [runs]`
+//! `cargo run --release -p upswing-learn --example replay -- [outcomes.jsonl] [runs] [only names containing]`
 //!
 //! Each line of the file is `{"context": {...}, "outcomes": {version: {"reward": r}}}`. Every event is decided on its
 //! context and the chosen version's reward is observed at once. `gap` is the last quarter's mean of the best fixed version
@@ -409,7 +409,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report("recorded, scaled", &scaled(read(path)?, 1e6), runs);
         report("recorded, swapped and scaled", &scaled(swapped(read(path)?), 1e6), runs);
     }
-    for (name, events) in generated() {
+    let only = arguments.get(2).cloned().unwrap_or_default();
+    for (name, events) in generated().into_iter().filter(|(name, _)| name.contains(&only)) {
         report(name, &events, runs);
     }
     Ok(())

@@ -12,7 +12,8 @@
 //!   relative, so a number multiplied by a million is told apart just as well; which resolutions carry information is for
 //!   the learner to find out. Zero, of either sign, has cells of its own. Cells to a quarter octave and finer ones are
 //!   hashed apart, 256 slots each, so that many rare fine cells do not blur the coarse ones.
-//! - **Crosses**: each pair among the first [`MAX_CROSSED`] categories and flags, hashed into 256 slots.
+//! - **Crosses**: each pair among the first [`MAX_CROSSED`] categories and flags, and each of these with each of the first
+//!   [`MAX_CROSSED_NUMBERS`] numbers at half an octave, hashed into 1,024 slots.
 //!
 //! Collisions: of two features with shares p and q of the traffic, the estimate for one is blurred by q/(p + q) of the other.
 //! An identifier with 100,000 values spreads thinly over all slots: 2/512 of the traffic in each.
@@ -31,13 +32,16 @@ pub(crate) const BIAS: u16 = 0;
 const CATEGORIES_FROM: u16 = 1;
 const CATEGORIES: u16 = 512;
 const CROSSES_FROM: u16 = CATEGORIES_FROM + CATEGORIES;
-const CROSSES: u16 = 256;
+const CROSSES: u16 = 1024;
 const NUMBERS_COARSE_FROM: u16 = CROSSES_FROM + CROSSES;
 const NUMBERS: u16 = 256;
 const NUMBERS_FINE_FROM: u16 = NUMBERS_COARSE_FROM + NUMBERS;
 
 /// How many categories and flags are crossed with each other: 8 make 28 pairs.
 pub(crate) const MAX_CROSSED: usize = 8;
+/// How many numbers are crossed with each of these.
+pub(crate) const MAX_CROSSED_NUMBERS: usize = 4;
+const CROSSED_LEVEL: i32 = 1;
 /// Resolutions of a number, in bits after the leading one; negative: octaves are grouped. The most useful come first, for
 /// contexts with so many numbers that not all resolutions are affordable.
 const LEVELS: [i32; 8] = [0, 1, 2, -4, 3, 4, 6, 8];
@@ -82,6 +86,8 @@ pub(crate) fn encode(context: Option<&Context>, features: &mut Vec<Feature>) {
     let levels = (MAX_NUMBER_CELLS / numbers.max(1)).clamp(1, LEVELS.len());
     let mut crossed = [(0_u64, 0_u64); MAX_CROSSED];
     let mut crossable = 0;
+    let mut crossed_numbers = [(0_u64, 0_u64); MAX_CROSSED_NUMBERS];
+    let mut numeric = 0;
     for (key, value) in context.iter() {
         let name = hash(SEED, key.as_bytes());
         let cell = match value {
@@ -91,6 +97,10 @@ pub(crate) fn encode(context: Option<&Context>, features: &mut Vec<Feature>) {
                 for &level in &LEVELS[..levels] {
                     features.push(number_cell(name, level, *number));
                 }
+                if numeric < MAX_CROSSED_NUMBERS {
+                    crossed_numbers[numeric] = (name, mix(name ^ prefix(CROSSED_LEVEL, *number)));
+                    numeric += 1;
+                }
                 continue;
             }
         };
@@ -99,38 +109,48 @@ pub(crate) fn encode(context: Option<&Context>, features: &mut Vec<Feature>) {
             features.push(Feature { slot: CATEGORIES_FROM + below(half, CATEGORIES), group });
         }
         for &(other_name, other_cell) in &crossed[..crossable] {
-            features.push(Feature {
-                slot: CROSSES_FROM + below(mix(cell.wrapping_add(other_cell)), CROSSES),
-                group: byte(mix(name.wrapping_add(other_name))),
-            });
+            features.push(cross((name, cell), (other_name, other_cell)));
         }
         if crossable < MAX_CROSSED {
             crossed[crossable] = (name, cell);
             crossable += 1;
         }
     }
+    for &category in &crossed[..crossable] {
+        for &number in &crossed_numbers[..numeric] {
+            features.push(cross(category, number));
+        }
+    }
     features.sort_unstable();
     features.dedup_by_key(|f| f.slot);
 }
 
+/// The cell of two attributes together, each given by the hashes of its key and of its key and value; order does not matter.
+fn cross(one: (u64, u64), other: (u64, u64)) -> Feature {
+    Feature {
+        slot: CROSSES_FROM + below(mix(one.1.wrapping_add(other.1)), CROSSES),
+        group: byte(mix(one.0.wrapping_add(other.0))),
+    }
+}
+
 fn number_cell(name: u64, level: i32, number: f64) -> Feature {
-    let prefix = if number == 0.0 {
-        u64::MAX
-    } else {
-        // Subnormal numbers are brought into the normal range first, so that they too have a leading one.
-        let (scaled, shift) =
-            if number.abs() < f64::MIN_POSITIVE { (number * TWO_54, 54) } else { (number, 0) };
-        let bits = scaled.to_bits();
-        let octave = ((bits >> 52) & 0x7FF) as i64 - shift;
-        let mantissa = bits & ((1 << 52) - 1);
-        let cell =
-            if level < 0 { octave >> -level } else { (octave << level) | (mantissa >> (52 - level)) as i64 };
-        cell.unsigned_abs() << 2 | u64::from(cell < 0) << 1 | bits >> 63
-    };
-    let (from, salted) =
-        if level <= COARSE { (NUMBERS_COARSE_FROM, name) } else { (NUMBERS_FINE_FROM, name) };
-    let resolution = mix(salted ^ (level + 64) as u64);
-    Feature { slot: from + below(mix(resolution ^ prefix), NUMBERS), group: byte(resolution) }
+    let from = if level <= COARSE { NUMBERS_COARSE_FROM } else { NUMBERS_FINE_FROM };
+    let resolution = mix(name ^ (level + 64) as u64);
+    Feature { slot: from + below(mix(resolution ^ prefix(level, number)), NUMBERS), group: byte(resolution) }
+}
+
+/// The cell of a number at a level of resolution.
+fn prefix(level: i32, number: f64) -> u64 {
+    if number == 0.0 {
+        return u64::MAX;
+    }
+    // Subnormal numbers are brought into the normal range first, so that they too have a leading one.
+    let (scaled, shift) = if number.abs() < f64::MIN_POSITIVE { (number * TWO_54, 54) } else { (number, 0) };
+    let bits = scaled.to_bits();
+    let octave = ((bits >> 52) & 0x7FF) as i64 - shift;
+    let mantissa = bits & ((1 << 52) - 1);
+    let cell = if level < 0 { octave >> -level } else { (octave << level) | (mantissa >> (52 - level)) as i64 };
+    cell.unsigned_abs() << 2 | u64::from(cell < 0) << 1 | bits >> 63
 }
 
 const TWO_54: f64 = 18_014_398_509_481_984.0;

@@ -30,6 +30,12 @@ impl Matrix {
         }
     }
 
+    /// The rows and columns of these indices.
+    pub(crate) fn part(&self, indices: &[usize]) -> Self {
+        let values = indices.iter().flat_map(|&i| indices.iter().map(move |&j| self.at(i, j))).collect();
+        Self { size: indices.len(), values }
+    }
+
     pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {
         (0..self.size).map(|i| dot(self.row(i), x)).collect()
     }

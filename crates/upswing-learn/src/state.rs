@@ -32,7 +32,7 @@ pub struct Observation<'a> {
 /// One agent's learner: a policy and exact statistics of what was rewarded.
 ///
 /// Statistics are integer sums, so that entries may come in any order and any batches, be revised and be erased, and leave
-/// what a clean replay would leave, bit for bit. Memory does not grow with history: it is bounded by the pairs among 1,280
+/// what a clean replay would leave, bit for bit. Memory does not grow with history: it is bounded by the pairs among 2,049
 /// feature slots a version, and in practice by the pairs that occur (some thousands for a handful of attributes).
 ///
 /// ```

@@ -9,7 +9,7 @@
 //! Sources: moments of this kind are MINQUE(0), C. R. Rao 1971, DOI 10.1016/0047-259X(71)90001-7; with one group and no
 //! covariates it is DerSimonian and Laird 1986, DOI 10.1016/0197-2456(86)90046-2.
 
-use crate::gaussian::Matrix;
+use crate::gaussian::{Matrix, dot};
 
 /// One sample of residuals: an arm's, or everything's.
 pub(crate) struct Sample<'a> {
@@ -41,16 +41,19 @@ struct Equation {
 
 /// Rounds of reweighting; each needs a solution of the small system. The changes after the third are below what matters.
 const ROUNDS: usize = 4;
+/// How many standard errors an effect must stand clear of zero.
+const CLEARANCE: f64 = 1.0;
 /// Sweeps of coordinate descent in a round.
 const SWEEPS: usize = 25;
 
 /// Estimates the components. `group` gives each feature's group (the bias' is ignored), `guess` each group's prior variance,
-/// known to about its own size; `noise_guess` is worth one observation; `absorbed` is how many degrees of freedom the
+/// known to about its own size below and to `whole` above; `noise_guess` is worth one observation; `absorbed` is how many degrees of freedom the
 /// reference took. O(samples * d^2 + groups^2).
 pub(crate) fn estimate(
     samples: &[Sample<'_>],
     group: &[usize],
     guess: &[f64],
+    whole: f64,
     noise_guess: f64,
     absorbed: f64,
 ) -> Components {
@@ -91,6 +94,7 @@ pub(crate) fn estimate(
     let freedom = (freedom - absorbed).max(0.0);
     let mut tau = guess.to_vec();
     let mut noise = noise_guess;
+    let mut precision = vec![0.0; groups];
     for _ in 0..ROUNDS {
         let explained: f64 = tau.iter().zip(&total_parts).map(|(t, p)| t * p).sum();
         // However much the groups seem to explain, some noise remains: this share of the total is the least.
@@ -101,23 +105,41 @@ pub(crate) fn estimate(
             let signal: f64 = equation.coefficients.iter().zip(&tau).map(|(c, t)| c * t).sum();
             variances[equation.group] += 2.0 * (equation.kept * (noise + signal)).powi(2);
         }
-        for _ in 0..SWEEPS {
-            for g in 0..groups {
-                let mut curvature = 1.0 / (guess[g] * guess[g]);
-                let mut pull = curvature * guess[g];
-                for h in 0..groups {
-                    let c = coefficients.at(h, g);
-                    if variances[h] > 0.0 && c > 0.0 {
-                        let others: f64 =
-                            coefficients.row(h).iter().zip(&tau).map(|(c, t)| c * t).sum::<f64>()
-                                - c * tau[g];
-                        pull += c * (observed[h] - noise * noise_parts[h] - others) / variances[h];
-                        curvature += c * c / variances[h];
-                    }
-                }
-                tau[g] = (pull / curvature).max(guess[g] * 1e-4);
+        // Normal equations of the weighted least squares, without the guesses.
+        let mut normal = Matrix::zero(groups);
+        let mut pull = vec![0.0; groups];
+        for h in (0..groups).filter(|&h| variances[h] > 0.0) {
+            let row = coefficients.row(h);
+            let rest = observed[h] - noise * noise_parts[h];
+            for (g, &c) in row.iter().enumerate().filter(|(_, c)| **c > 0.0) {
+                let c = c / variances[h];
+                pull[g] += c * rest;
+                let target = &mut normal.values[g * groups..(g + 1) * groups];
+                target.iter_mut().zip(row).for_each(|(n, r)| *n += c * r);
             }
         }
+        precision = (0..groups).map(|g| normal.at(g, g)).collect();
+        for _ in 0..SWEEPS {
+            for g in 0..groups {
+                let others = dot(normal.row(g), &tau) - normal.at(g, g) * tau[g];
+                let solve = |spread: f64| {
+                    let prior = 1.0 / (spread * spread);
+                    (pull[g] - others + prior * guess[g]) / (normal.at(g, g) + prior)
+                };
+                // Below its guess a variance is within about its own size; above, anything up to the whole is plausible.
+                let upper = solve(whole);
+                let value = if upper >= guess[g] { upper } else { solve(guess[g]) };
+                tau[g] = value.max(guess[g] * 1e-4);
+            }
+        }
+    }
+    // Cut off at zero, an estimate around zero is too large on average, and such excess adds up over groups into exploring
+    // for nothing. So as far as the data speak at all, only what stands clear of its standard error counts.
+    for g in 0..groups {
+        let squared_error = 1.0 / precision[g].max(f64::MIN_POSITIVE);
+        let heard = guess[g] * guess[g] / (guess[g] * guess[g] + squared_error);
+        let clear = tau[g] - CLEARANCE * squared_error.sqrt();
+        tau[g] = ((1.0 - heard) * tau[g] + heard * clear).max(guess[g] * 1e-4);
     }
     Components { noise, groups: tau }
 }

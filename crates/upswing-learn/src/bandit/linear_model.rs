@@ -22,12 +22,18 @@ pub(crate) const MAX_FEATURES: usize = 128;
 /// A category or a cross that came with less than this share of all rewards is left out: whatever it does, it cannot
 /// change the mean reward by more than this share of its effect.
 const MIN_SHARE: f64 = 1.0 / 256.0;
+/// The same for a pair of attributes, of which there are many more.
+const MIN_CROSS_SHARE: f64 = 1.0 / 64.0;
 /// The same for a cell of a number, whose neighbours and coarser cells say most of what it could.
-const MIN_NUMBER_SHARE: f64 = 1.0 / 48.0;
+const MIN_NUMBER_SHARE: f64 = 1.0 / 24.0;
 /// A priori the context explains this share of the rewards' variance, divided among groups by weight.
 const CONTEXT_SHARE: f64 = 0.25;
 /// A variance of rewards before there are any: the largest that values in [0, 1] can have. Worth one observation.
 const PRIOR_VARIANCE: f64 = 0.25;
+/// Of the features at most this many are categories, cells of numbers, and crosses; categories have precedence.
+const QUOTAS: [usize; 3] = [100, 40, 40];
+/// An arm's deviation is left out when its prior variance is below this share of the noise in the mean of all that was seen.
+const NEGLIGIBLE: f64 = 0.003;
 const NONE: u16 = u16::MAX;
 
 /// Posteriors of all arms.
@@ -72,7 +78,7 @@ impl LinearModel {
         // What is common to all arms.
         let sample =
             Sample { gram: &pooled_gram, moment: pooled_moment.clone(), squares, kept: vec![1.0; d] };
-        let found = estimate(&[sample], &group, &guess, variance, 0.0);
+        let found = estimate(&[sample], &group, &guess, CONTEXT_SHARE * variance, variance, 0.0);
         let prior_variance = variances(&group, &found.groups, 1.0);
         let mut prior_mean = vec![0.0; d];
         prior_mean[0] = 0.5;
@@ -93,22 +99,35 @@ impl LinearModel {
                 Sample { gram, moment, squares, kept }
             })
             .collect();
-        let found = estimate(&samples, &group, &guess, variance, absorbed);
+        let found = estimate(&samples, &group, &guess, CONTEXT_SHARE * variance, variance, absorbed);
         let prior_variance = variances(&group, &found.groups, variance);
+        // What cannot matter need not be inverted.
+        let kept: Vec<usize> = (0..d)
+            .filter(|&i| i == 0 || prior_variance[i] * pooled_gram.at(i, i) > NEGLIGIBLE * found.noise)
+            .collect();
         let posteriors = arms
             .iter()
             .zip(grams.iter().zip(&moments))
             .map(|((id, _), (gram, moment))| {
-                (**id, gaussian::posterior(gram, moment, found.noise, &pooled.mean, &prior_variance))
+                let fitted = gram.times(&pooled.mean);
+                let residual: Vec<f64> = kept.iter().map(|&i| moment[i] - fitted[i]).collect();
+                let variances: Vec<f64> = kept.iter().map(|&i| prior_variance[i]).collect();
+                let zero = vec![0.0; kept.len()];
+                let mut deviation =
+                    gaussian::posterior(&gram.part(&kept), &residual, found.noise, &zero, &variances);
+                deviation.mean.iter_mut().zip(&kept).for_each(|(m, &i)| *m += pooled.mean[i]);
+                (**id, deviation)
             })
             .collect();
+        let d = kept.len();
         let mut covariance = Matrix::zero(d);
-        (0..d).for_each(|i| covariance.set(i, i, prior_variance[i]));
+        kept.iter().enumerate().for_each(|(k, &i)| covariance.set(k, k, prior_variance[i]));
         let mut place = vec![NONE; usize::from(SLOTS)];
-        for (index, &slot) in slots.iter().enumerate() {
-            place[usize::from(slot)] = index as u16;
+        for (index, &i) in kept.iter().enumerate() {
+            place[usize::from(slots[i])] = index as u16;
         }
-        Self { place, arms: posteriors, untried: Posterior { mean: pooled.mean, covariance } }
+        let mean = kept.iter().map(|&i| pooled.mean[i]).collect();
+        Self { place, arms: posteriors, untried: Posterior { mean, covariance } }
     }
 
     /// Mean and standard deviation of each eligible version's expected reward in this context.
@@ -162,7 +181,11 @@ fn select(arms: &[(&VersionId, &ArmStatistics)]) -> Vec<u16> {
         }
     }
     let least = |slot| {
-        let share = if encoder::kind(slot) == Kind::Number { MIN_NUMBER_SHARE } else { MIN_SHARE };
+        let share = match encoder::kind(slot) {
+            Kind::Number => MIN_NUMBER_SHARE,
+            Kind::Cross => MIN_CROSS_SHARE,
+            Kind::Bias | Kind::Category => MIN_SHARE,
+        };
         ((n as f64 * share) as i64).max(1)
     };
     let mut candidates: Vec<(i64, u16)> =
@@ -177,12 +200,13 @@ fn select(arms: &[(&VersionId, &ArmStatistics)]) -> Vec<u16> {
         });
         if !twin {
             chosen.push((negative, slot));
-            if chosen.len() == MAX_FEATURES - 1 {
-                break;
-            }
         }
     }
-    let mut slots: Vec<u16> = chosen.into_iter().map(|c| c.1).collect();
+    let mut slots = Vec::new();
+    for (kind, quota) in [Kind::Category, Kind::Number, Kind::Cross].into_iter().zip(QUOTAS) {
+        let room = quota.min(MAX_FEATURES - 1 - slots.len());
+        slots.extend(chosen.iter().map(|c| c.1).filter(|&slot| encoder::kind(slot) == kind).take(room));
+    }
     slots.push(BIAS);
     slots.sort_unstable();
     slots
