@@ -1,0 +1,80 @@
+//! The audit log: administrative changes, written in the transaction of the change.
+
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use upswing_domain::Timestamp;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::Shared;
+use crate::auth::Caller;
+use crate::problem::{Problem, Problems};
+use crate::wire::json::{Json, Params};
+use crate::wire::page::PageParams;
+use crate::wire::time;
+
+/// A change.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub(crate) struct AuditEntryResponse {
+    /// Its number in the organisation, from 1, without gaps.
+    sequence: i64,
+    /// When.
+    #[serde(serialize_with = "time::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The key that was used; `null` for the command line.
+    key_id: Option<Uuid>,
+    /// What was done: `agent.create`, `version.promote`, ...
+    action: String,
+    /// To what.
+    subject: String,
+    /// With which values.
+    #[schema(value_type = Object)]
+    details: Box<RawValue>,
+    /// The request, as in the server's log.
+    request_id: Option<String>,
+}
+
+/// Changes in the organisation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditResponse {
+    /// Newest first.
+    entries: Vec<AuditEntryResponse>,
+    /// For the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+/// Who changed what.
+#[utoipa::path(
+    get,
+    path = "/api/learning/audit",
+    tag = "platform",
+    operation_id = "list_audit_entries",
+    params(PageParams),
+    responses((status = 200, description = "A page of changes", body = AuditResponse), Problems)
+)]
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    caller: Caller,
+    Params(page): Params<PageParams>,
+) -> Result<Json<AuditResponse>, Problem> {
+    let limit = page.limit()?;
+    let mut found = app.store.audit(caller.organisation(), page.number()?, limit + 1).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| more).map(|entry| entry.sequence.to_string());
+    let entries = found.into_iter().map(|entry| {
+        Ok(AuditEntryResponse {
+            sequence: entry.sequence,
+            at: entry.at,
+            key_id: entry.key.map(|key| key.0),
+            action: entry.action,
+            subject: entry.subject,
+            details: RawValue::from_string(entry.details).map_err(|e| Problem::internal(&e.to_string()))?,
+            request_id: entry.request,
+        })
+    });
+    Ok(Json(AuditResponse { entries: entries.collect::<Result<_, Problem>>()?, next_cursor }))
+}
