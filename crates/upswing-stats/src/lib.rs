@@ -6,5 +6,7 @@
 
 pub mod interval;
 pub mod normal;
+pub mod sketch;
 
 pub use interval::Interval;
+pub use sketch::{Sketch, SketchError};
