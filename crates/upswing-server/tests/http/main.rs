@@ -1,0 +1,15 @@
+//! The HTTP API, route by route, on SQLite and on PostgreSQL. The modules mirror the addresses; `access` walks all of them
+//! with every kind of key.
+
+mod access;
+mod agents;
+mod browser;
+mod decide;
+mod executions;
+mod export;
+mod feedback;
+mod keys;
+mod pages;
+mod problems;
+mod servers;
+mod support;
