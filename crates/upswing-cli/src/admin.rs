@@ -43,6 +43,10 @@ impl Admin {
             queue_capacity: QUEUE,
             readers: 1,
             key_checks: keyring.checks(),
+            content_hash: Arc::new({
+                let keyring = Arc::clone(&keyring);
+                move |organisation, content| keyring.content_hash(organisation, content)
+            }),
         };
         let store = Store::open(options).await.map_err(failure)?;
         Ok(Self { store, keyring, now })

@@ -1,42 +1,60 @@
 //! The server in this process, and the one place that knows upswing-server's surface.
 
+use std::net::SocketAddr;
+
 use upswing_domain::{Role, Timestamp};
+use upswing_server::{Clock as _, Config, Server, StartError, SystemClock};
 
 use crate::admin::{Admin, NewKey};
 use crate::config::Settings;
 use crate::failure::Failure;
+use crate::master_key;
 
 /// A server that runs in this process.
-pub(crate) struct Running {}
+pub(crate) struct Running(Server);
 
 impl Running {
     /// Where it can be reached.
     pub(crate) fn url(&self) -> String {
-        String::new()
+        self.0.url()
     }
 
     /// Whether there is anybody who could use it.
-    pub(crate) fn has_organisation(&self) -> bool {
-        true
+    pub(crate) async fn has_organisation(&self) -> bool {
+        self.0.store().organisations().await.is_ok_and(|all| !all.is_empty())
     }
 
     /// Answers what is under way, writes what is queued, ends.
-    pub(crate) async fn shutdown(self) {}
+    pub(crate) async fn shutdown(self) {
+        self.0.shutdown().await;
+    }
 }
 
 /// The present.
 pub(crate) fn now() -> Timestamp {
-    Timestamp(0)
+    SystemClock.now()
 }
 
 /// The API's description.
 pub(crate) fn openapi() -> Result<String, Failure> {
-    Err(Failure::new("not yet"))
+    upswing_server::openapi()
+        .to_pretty_json()
+        .map_err(|error| Failure::new(format!("the API's description cannot be written: {error}")))
 }
 
 /// Starts a server.
-pub(crate) async fn start(_settings: &Settings) -> Result<Running, Failure> {
-    Err(Failure::new("not yet"))
+pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
+    let mut config = Config::new(&settings.database_url, master_key::keyring(settings)?);
+    config.listen = settings.listen;
+    config.queue_capacity = settings.queue_capacity.unwrap_or(config.queue_capacity);
+    match Server::start(config).await {
+        Ok(server) => Ok(Running(server)),
+        Err(error @ StartError::Listen { .. }) => {
+            let any = SocketAddr::new(settings.listen.ip(), 0);
+            Err(Failure::new(error.to_string()).hint(format!("another address: --listen {any} takes a free port")))
+        }
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
 }
 
 /// A server of its own in a folder that is removed afterwards, with an organisation and its administrator's key.
@@ -70,8 +88,7 @@ pub(crate) async fn start_temporary() -> Result<Temporary, Failure> {
         .prefix("upswing-replay-")
         .tempdir()
         .map_err(|error| Failure::new(format!("cannot make a temporary folder: {error}")))?;
-    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings::embedded(folder.path().to_owned(), listen);
+    let settings = Settings::embedded(folder.path().to_owned(), SocketAddr::from(([127, 0, 0, 1], 0)));
     let admin = Admin::open(&settings, now()).await?;
     let organisation = admin.create_organisation("Replay").await?;
     let new = NewKey { name: "replay".to_owned(), role: Role::Admin, origins: Vec::new(), expires_at: None };

@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         server.url(),
         without_password(&settings.database_url),
     ));
-    if !server.has_organisation() {
+    if !server.has_organisation().await {
         print_text("  no organisation yet: make one, with its first key: upswing init\n");
     }
     stop.await;

@@ -155,7 +155,8 @@ mod tests {
         let text = report.text();
         let words: Vec<String> =
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        let has = |line: &str| assert!(words.iter().any(|w| w.starts_with(line)), "'{line}' is not in\n{text}");
+        let has =
+            |line: &str| assert!(words.iter().any(|w| w.starts_with(line)), "'{line}' is not in\n{text}");
         has("policy thompson 0.7500 no interval: one shuffle");
         has("always careful 0.5000");
         has("best version per task 1.0000 chosen in hindsight");
