@@ -130,9 +130,7 @@ impl Behind {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
         }
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
-            response.headers_mut().insert(REQUEST_ID, value);
-        }
+        name(&mut response, &request_id);
         if self.cross_origin {
             self.allow_origin(origin, response.headers_mut());
         }
@@ -178,6 +176,13 @@ fn may_call_from(key: &upswing_store::ApiKey, origin: Option<&HeaderValue>) -> R
         None => "a publishable key may only be used by a browser, which sends Origin".to_owned(),
     };
     Err(Problem::new(Code::OriginNotAllowed, detail))
+}
+
+/// Tells the client the request's id.
+pub(crate) fn name(response: &mut Response, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
 }
 
 /// The request's id: the client's where it is short and harmless, otherwise a fresh one.

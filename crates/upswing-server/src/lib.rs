@@ -5,6 +5,8 @@
 //!
 //! No SQL (it is in `upswing-store`), no learning (`upswing-learn`), no cryptography (`upswing-privacy`).
 
+use std::sync::Arc;
+
 mod app;
 mod auth;
 mod decide;
@@ -22,3 +24,50 @@ pub use problem::{Code, Problem, ProblemResponse};
 pub use routes::{RouteInfo, openapi, routes};
 pub use runtime::clock::{Clock, ManualClock, SystemClock};
 pub use server::{Config, Server, StartError};
+
+/// A router with one more route behind the gate of the API's own, and nothing else of a server: what a benchmark compares
+/// with. The route is public: no key is looked up. The router listens to nothing, and no job runs.
+///
+/// # Errors
+/// When the database cannot be opened.
+pub async fn behind_gate(
+    config: Config,
+    method: &str,
+    path: &str,
+    handler: axum::routing::MethodRouter,
+) -> Result<axum::Router, StartError> {
+    let keyring = config.keyring.clone();
+    let store = upswing_store::Store::open(upswing_store::StoreOptions {
+        url: config.database,
+        queue_capacity: config.queue_capacity,
+        readers: config.readers,
+        key_checks: config.keyring.checks(),
+        content_hash: Arc::new(move |organisation, content| keyring.content_hash(organisation, content)),
+    })
+    .await?;
+    let app = Arc::new(app::App {
+        store,
+        keyring: config.keyring,
+        clock: config.clock,
+        keys: Default::default(),
+        registry: Default::default(),
+        recent: Default::default(),
+        news: Default::default(),
+        tasks: runtime::tasks::Tasks::new(),
+        http_stop: runtime::tasks::Tasks::new(),
+        counts: Default::default(),
+        route_metrics: Default::default(),
+        learner: tokio::sync::mpsc::channel(1).0,
+        refold: tokio::sync::mpsc::unbounded_channel().0,
+        limits: app::Limits {
+            feedback_token_seconds: config.feedback_token_seconds,
+            feedback_token_uses: config.feedback_token_uses,
+        },
+        shared_database: false,
+        instance: String::new(),
+        stopping: Default::default(),
+    });
+    let metrics = Arc::new(runtime::metrics::RouteMetrics::new(method.to_owned(), path.to_owned()));
+    let gate = gate::GateLayer::new(&app, method, path, upswing_domain::Permission::Public, metrics);
+    Ok(axum::Router::new().route(path, handler.layer(gate)))
+}

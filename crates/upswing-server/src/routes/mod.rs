@@ -191,7 +191,10 @@ async fn route_not_found(uri: axum::http::Uri) -> Problem {
 /// Stands outside of the gates, because it belongs to a path and not to a route.
 async fn method_not_allowed(method: axum::http::Method, headers: HeaderMap) -> Response {
     let problem = Problem::new(Code::MethodNotAllowed, format!("this address does not take {method}"));
-    problem.answer(&gate::request_id(&headers))
+    let request_id = gate::request_id(&headers);
+    let mut response = problem.answer(&request_id);
+    gate::name(&mut response, &request_id);
+    response
 }
 
 #[cfg(test)]

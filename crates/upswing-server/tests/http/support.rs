@@ -48,15 +48,21 @@ impl Database {
         Some(Self { url: with_database(&url, &name), folder: None })
     }
 
-    pub fn is_sqlite(&self) -> bool {
-        self.folder.is_some()
-    }
-
     pub async fn remove(self) {
         if let (None, Some(url)) = (&self.folder, database_url()) {
             let name = self.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
             let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-            admin(&url).await.batch_execute(&drop).await.unwrap();
+            let admin = admin(&url).await;
+            // A worker of autovacuum may be in there, which only a superuser could send away: it leaves by itself.
+            for _ in 0..100 {
+                match admin.batch_execute(&drop).await {
+                    Err(error) if error.code().is_some_and(|code| code.code() == "42501") => {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                    dropped => return dropped.unwrap(),
+                }
+            }
+            panic!("{name} is still in use");
         }
     }
 }

@@ -182,7 +182,7 @@ function tiles(curve, policy, gathered, versions) {
   const enough = gathered.total >= ENOUGH_REWARDS && last;
   const leader = last && versions.slice().sort((a, b) => (last.versions[b.version] || 0) - (last.versions[a.version] || 0))[0];
   const list = [
-    ["Rewards learned from", number.format(policy.observations), `policy ${policy.policy.name || policy.policy}, revision ${number.format(policy.revision)}`],
+    ["Rewards learned from", number.format(policy.observations), `policy ${policy.policy}`],
     ["Mean reward now", enough ? three(last.mean) : null, enough && `of the latest ${number.format(last.count)}; ${three(gathered.points[0].mean)} at the beginning`],
     ["Most of the traffic", enough && leader ? leader.label : null, enough && leader && `${percent((last.versions[leader.version] || 0) / last.count)} of the latest`],
   ];
@@ -268,8 +268,9 @@ async function update() {
 }
 
 // The reward's summaries out of the answer of /performance.
-function segmentRows(performance) {
-  return [];
+function segmentRows({ groups }) {
+  return groups.filter((group) => group.segment_value !== null && group.metrics.reward).map((group) => (
+    { value: group.segment_value, version: group.version, count: group.metrics.reward.count, mean: group.metrics.reward.mean }));
 }
 
 async function enter() {
