@@ -72,7 +72,7 @@ CREATE TABLE agent (
     created_at {i64} NOT NULL,
     PRIMARY KEY (organisation, id)
 ){rowid};
-CREATE UNIQUE INDEX agent_name ON agent (organisation, name);
+CREATE UNIQUE INDEX agent_name ON agent (organisation, name) WHERE name <> '';
 
 CREATE TABLE reward_definition (
     organisation {uuid} NOT NULL,
@@ -176,7 +176,10 @@ CREATE TABLE execution (
     fingerprint {bytes} NOT NULL,
     PRIMARY KEY (organisation, id)
 ){clustered};
-CREATE INDEX execution_position ON execution (organisation, agent, position);
+-- Partial, so that a look-up by id cannot use it: while a table is new, a planner without statistics takes any index
+-- for as good as the primary key, and keeps that plan when the table has grown. Who pages by position says
+-- `position > 0` as well.
+CREATE INDEX execution_position ON execution (agent, organisation, position) WHERE position > 0;
 
 CREATE TABLE feedback (
     organisation {uuid} NOT NULL,
@@ -203,8 +206,8 @@ CREATE TABLE feedback (
     fingerprint {bytes} NOT NULL,
     PRIMARY KEY (organisation, id)
 ){clustered};
-CREATE INDEX feedback_execution ON feedback (organisation, execution);
-CREATE INDEX feedback_position ON feedback (organisation, agent, position);
+CREATE INDEX feedback_execution ON feedback (execution, organisation) WHERE execution IS NOT NULL;
+CREATE INDEX feedback_position ON feedback (agent, organisation, position) WHERE position > 0;
 
 -- Executions with feedback that wait for a decision or an execution that has not arrived.
 CREATE TABLE awaiting (
@@ -248,7 +251,7 @@ CREATE TABLE reward_ledger (
     recorded_at {i64} NOT NULL,
     PRIMARY KEY (organisation, agent, position)
 ){clustered};
-CREATE INDEX reward_ledger_execution ON reward_ledger (organisation, execution);
+CREATE INDEX reward_ledger_execution ON reward_ledger (execution, organisation);
 
 -- Up to where an agent has something new.
 CREATE TABLE agent_head (
@@ -308,4 +311,4 @@ CREATE TABLE rollup (
     sketch {bytes} NOT NULL,
     PRIMARY KEY (organisation, agent, version, segment_key, segment_value, metric, hour)
 ){clustered};
-CREATE INDEX rollup_hour ON rollup (organisation, agent, hour);
+CREATE INDEX rollup_hour ON rollup (agent, organisation, hour);

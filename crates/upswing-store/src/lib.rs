@@ -13,7 +13,6 @@ mod error;
 mod observe;
 mod platform;
 mod pool;
-mod shim;
 mod store;
 mod types;
 mod value;

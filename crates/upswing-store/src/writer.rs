@@ -35,6 +35,7 @@ impl Place {
         match self {
             Self::Sqlite(path) if write => Sqlite::open_writer(path).map(Connection::sqlite),
             Self::Sqlite(path) => Sqlite::open_reader(path).map(Connection::sqlite),
+            Self::Postgres(url) if write => Postgres::connect_writer(url).await.map(Connection::postgres),
             Self::Postgres(url) => Postgres::connect(url).await.map(Connection::postgres),
         }
     }

@@ -46,6 +46,16 @@ impl Postgres {
         Ok(connection)
     }
 
+    /// Connects for the write path, which reaches every row by its key. A plan that was made while a table was small, and
+    /// is kept, must not read a large one from end to end later.
+    pub(crate) async fn connect_writer(url: &str) -> Result<Self, StoreError> {
+        let connection = Self::connect(url).await?;
+        let by_key = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+                      SET plan_cache_mode = force_generic_plan";
+        connection.client.batch_execute(by_key).await.map_err(database)?;
+        Ok(connection)
+    }
+
     async fn connect_as_owner(url: &str) -> Result<Self, StoreError> {
         let mut config: tokio_postgres::Config = url
             .parse()
@@ -128,7 +138,12 @@ impl Postgres {
         organisations: &[OrganisationId],
         key_hash: Option<&[u8; 32]>,
     ) -> Result<(), StoreError> {
-        let sql = begin_text(organisations, key_hash);
+        let mut sql = begin_text(organisations, key_hash);
+        // Not a batch of keys: planned for what it asks.
+        sql.push_str(
+            "; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = on; \
+             SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on",
+        );
         self.simple(&sql).await
     }
 

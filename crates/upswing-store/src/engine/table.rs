@@ -46,8 +46,11 @@ impl Lookup {
         let arrays = arrays.collect::<Vec<_>>().join(", ");
         Self {
             sqlite: format!("SELECT {columns} FROM {table} t WHERE {equal} {order}"),
+            // A fence around the inner query: whatever the planner knows of the table (nothing, while it is new), it
+            // goes from key to row through the index of the key.
             postgres: format!(
-                "SELECT {columns} FROM UNNEST({arrays}) AS k({names}) JOIN {table} t ON {joined} {order}"
+                "SELECT l.* FROM UNNEST({arrays}) AS k({names}) CROSS JOIN LATERAL \
+                 (SELECT {columns} FROM {table} t WHERE {joined} {order} OFFSET 0) AS l"
             ),
             types: key.iter().map(|(_, ty)| *ty).collect(),
         }

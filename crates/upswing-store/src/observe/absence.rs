@@ -40,7 +40,7 @@ pub(crate) async fn due(
         let before = checkpoint::load(connection, organisation, agent, &follower).await?;
         let from = before.map_or(Position(0), |c| c.position);
         let sql = "SELECT id, position, received_at FROM execution \
-                   WHERE organisation = $1 AND agent = $2 AND position > $3 ORDER BY position LIMIT $4";
+                   WHERE organisation = $1 AND agent = $2 AND position > $3 AND position > 0 ORDER BY position LIMIT $4";
         let page = vec![organisation.into(), agent.into(), from.into(), PIECE.into()];
         let mut to = from;
         for mut row in connection.query(sql, page).await? {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::shim::Sketch;
+use upswing_stats::Sketch;
 use upswing_domain::{
     AgentId, Context, MAX_SEGMENT_VALUES, OrganisationId, Position, Reward, SEGMENT_OTHER, Segment,
     Timestamp, VersionId,
@@ -172,10 +172,10 @@ pub(crate) async fn fold(
     let limit = i64::try_from(PIECE).unwrap_or(i64::MAX);
     let page = || -> Vec<Value> { vec![organisation.into(), agent.into(), from.into(), limit.into()] };
     let sql = "SELECT position, version, context, metrics, occurred_at FROM execution \
-               WHERE organisation = $1 AND agent = $2 AND position > $3 ORDER BY position LIMIT $4";
+               WHERE organisation = $1 AND agent = $2 AND position > $3 AND position > 0 ORDER BY position LIMIT $4";
     let executions = connection.query(sql, page()).await?;
     let sql = "SELECT position, feedback_type, rating, received_at FROM feedback \
-               WHERE organisation = $1 AND agent = $2 AND position > $3 ORDER BY position LIMIT $4";
+               WHERE organisation = $1 AND agent = $2 AND position > $3 AND position > 0 ORDER BY position LIMIT $4";
     let feedback = connection.query(sql, page()).await?;
     let ledger = read::ledger(connection, organisation, agent, from, PIECE).await?;
 
