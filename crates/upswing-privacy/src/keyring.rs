@@ -29,10 +29,14 @@ struct MasterKey {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The text has no key.
-    #[error("the master key is empty: put a line '<id>:<64 hexadecimal characters>' there, or remove the file to have one made")]
+    #[error(
+        "the master key is empty: put a line '<id>:<64 hexadecimal characters>' there, or remove the file to have one made"
+    )]
     Empty,
     /// A line is not a key.
-    #[error("line {line} of the master key is not '<id>:<64 hexadecimal characters>' with an id from 0 to 65535")]
+    #[error(
+        "line {line} of the master key is not '<id>:<64 hexadecimal characters>' with an id from 0 to 65535"
+    )]
     Malformed {
         /// Which line, from 1.
         line: usize,

@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use upswing_domain::{AgentId, DecisionId, ExecutionId, OrganisationId, Origin, Probability, Timestamp, VersionId};
+use upswing_domain::{
+    AgentId, DecisionId, ExecutionId, OrganisationId, Origin, Probability, Timestamp, VersionId,
+};
 use uuid::Uuid;
 
 use crate::Keyring;
@@ -86,7 +88,12 @@ impl Token {
     ///
     /// # Errors
     /// When it is not one of this organisation's, or has expired.
-    pub fn open(text: &str, ring: &Keyring, organisation: OrganisationId, now: Timestamp) -> Result<Self, TokenError> {
+    pub fn open(
+        text: &str,
+        ring: &Keyring,
+        organisation: OrganisationId,
+        now: Timestamp,
+    ) -> Result<Self, TokenError> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Invalid)?;
         let (id, rest) = bytes.split_first_chunk::<2>().ok_or(TokenError::Invalid)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>().ok_or(TokenError::Invalid)?;
@@ -211,7 +218,11 @@ mod tests {
             let mut altered = bytes.clone();
             altered[index] ^= 1;
             let text = URL_SAFE_NO_PAD.encode(altered);
-            assert_eq!(Token::open(&text, &ring, organisation, Timestamp(0)), Err(TokenError::Invalid), "byte {index}");
+            assert_eq!(
+                Token::open(&text, &ring, organisation, Timestamp(0)),
+                Err(TokenError::Invalid),
+                "byte {index}"
+            );
         }
         for text in ["", "x", "AAAA", "%"] {
             assert_eq!(Token::open(text, &ring, organisation, Timestamp(0)), Err(TokenError::Invalid));
