@@ -2,9 +2,10 @@
 
 use reqwest::Method;
 use serde_json::json;
+use upswing_server::Server;
 use uuid::Uuid;
 
-use crate::support::{Answer, on_both};
+use crate::support::{self, Answer, on_both, on_postgres};
 
 const FEEDBACK: &str = "/api/learning/feedback";
 const EXECUTIONS: &str = "/api/learning/executions";
@@ -117,6 +118,78 @@ async fn every_code_is_explained_and_a_request_keeps_its_id() {
             let problem = Answer::of(request).await.problem(404, "route_not_found");
             assert_eq!(problem["request_id"] == sent, kept, "{problem}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_again() {
+    on_both("a_full_queue_says_when_to_come_again", async |world| {
+        world.stop().await;
+        let mut config = support::config(&world.database.url, &world.keyring, &world.clock);
+        config.queue_capacity = 64;
+        let small = Server::start(config).await.unwrap();
+        // As large as the queue: two at the same time do not fit.
+        let batch: Vec<_> = (0..64).map(|_| json!({"agent_id": world.agent})).collect();
+        let send = async || {
+            let request = world.client.post(format!("{}{EXECUTIONS}", small.url())).bearer_auth(&world.admin);
+            Answer::of(request.json(&batch)).await
+        };
+        let (mut accepted, mut refused) = (0, 0);
+        while refused == 0 {
+            for answer in futures_util::future::join_all((0..16).map(|_| send())).await {
+                if answer.status == 200 {
+                    accepted += 64;
+                } else {
+                    assert_eq!(answer.header("retry-after"), "1");
+                    answer.problem(503, "queue_full");
+                    refused += 1;
+                }
+            }
+            assert!(accepted < 100_000, "the queue never fills");
+        }
+        let request = world.client.get(format!("{}/api/learning/export/executions", small.url()));
+        let stored = Answer::of(request.bearer_auth(&world.admin)).await;
+        assert_eq!(stored.text.lines().count(), accepted, "what was refused is not stored, the rest is");
+        small.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_turns_readiness_red_and_loses_nothing() {
+    on_postgres("a_database_that_is_away_turns_readiness_red_and_loses_nothing", async |world| {
+        let Some(mut wire) = support::Wire::to(&world.database).await else {
+            let test = "a_database_that_is_away_turns_readiness_red_and_loses_nothing";
+            return support::skipped(test, "DATABASE_URL does not name one host over TCP");
+        };
+        world.restart_at(&wire.url).await;
+        let before = world.turn(&json!({}), |_| 1.0).await;
+        wire.cut();
+        world.get("/readyz").await.problem(503, "database_unavailable");
+        world.get("/healthz").await.expect(200);
+        // Deciding goes on from memory. Should the record be lost, the token restores it.
+        let decision = world.decide(&json!({})).await;
+        let body =
+            json!({"agent_id": world.agent, "execution_id": Uuid::now_v7(), "feedback_type": "thumbs_up"});
+        let refused = world.post(FEEDBACK, &body).await;
+        assert_eq!(refused.header("retry-after"), "1");
+        refused.problem(503, "database_unavailable");
+        wire.mend().await;
+        let mut ready = 0;
+        while world.get("/readyz").await.status != 200 {
+            ready += 1;
+            assert!(ready < 400, "it does not recover by itself");
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        let feedback = world.turn(&json!({}), |_| 0.0).await;
+        world.learned(&feedback["position"]).await;
+        world.get(&format!("{FEEDBACK}/{}", before["id"].as_str().unwrap())).await.expect(200);
+        let execution = world.execute(&decision).await;
+        let last = world.reward(&execution["id"], 1.0).await;
+        world.learned(&last["position"]).await;
+        let policy = world.get(&world.agent_path("/policy")).await.expect(200);
+        assert_eq!(policy["observations"], 3, "{policy}");
     })
     .await;
 }

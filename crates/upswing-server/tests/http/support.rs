@@ -13,12 +13,12 @@ use upswing_store::{Actor, ApiKey};
 use uuid::Uuid;
 
 /// Where a manual clock begins.
-pub const START: Timestamp = Timestamp(1_790_000_000_000_000);
+pub(crate) const START: Timestamp = Timestamp(1_790_000_000_000_000);
 /// The origin that the publishable key declares.
-pub const ORIGIN: &str = "https://app.example.com";
+pub(crate) const ORIGIN: &str = "https://app.example.com";
 
 /// Names what a test could not run and why; a failure where everything is required.
-pub fn skipped(test: &str, reason: &str) {
+pub(crate) fn skipped(test: &str, reason: &str) {
     let line = format!("SKIPPED {test}: {reason}");
     assert!(std::env::var_os("UPSWING_REQUIRE_ALL").is_none_or(|v| v != "1"), "{line}");
     eprintln!("{line}");
@@ -29,8 +29,8 @@ pub fn skipped(test: &str, reason: &str) {
 }
 
 /// A database that is gone when the test ends.
-pub struct Database {
-    pub url: String,
+pub(crate) struct Database {
+    pub(crate) url: String,
     folder: Option<tempfile::TempDir>,
 }
 
@@ -41,14 +41,14 @@ impl Database {
     }
 
     /// A fresh database on the server of `DATABASE_URL`, if there is one.
-    pub async fn postgres() -> Option<Self> {
+    pub(crate) async fn postgres() -> Option<Self> {
         let url = database_url()?;
         let name = format!("upswing_test_{}", Uuid::new_v4().simple());
         admin(&url).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
         Some(Self { url: with_database(&url, &name), folder: None })
     }
 
-    pub async fn remove(self) {
+    pub(crate) async fn remove(self) {
         if let (None, Some(url)) = (&self.folder, database_url()) {
             let name = self.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
             let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
@@ -88,8 +88,75 @@ fn with_database(url: &str, name: &str) -> String {
     query.map_or_else(|| format!("{base}/{name}"), |q| format!("{base}/{name}?{q}"))
 }
 
+/// A way to a database that can be cut and mended.
+pub(crate) struct Wire {
+    /// The database's address through the wire.
+    pub(crate) url: String,
+    here: std::net::SocketAddr,
+    there: String,
+    carrying: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Wire {
+    /// A wire to the database; `None` where it is reached in a way that cannot be cut here.
+    pub(crate) async fn to(database: &Database) -> Option<Self> {
+        let config: tokio_postgres::Config = database.url.parse().unwrap();
+        let host = match config.get_hosts() {
+            [tokio_postgres::config::Host::Tcp(host)] => host.clone(),
+            _ => return None,
+        };
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = free.local_addr().unwrap();
+        drop(free);
+        let there = format!("{host}:{port}");
+        let authority = |url: &str| {
+            let start = url.find("://").unwrap() + 3;
+            let start = url[start..].find('@').map_or(start, |at| start + at + 1);
+            let end = url[start..].find(['/', '?']).map_or(url.len(), |end| start + end);
+            (start, end)
+        };
+        let (start, end) = authority(&database.url);
+        let url = format!("{}{here}{}", &database.url[..start], &database.url[end..]);
+        let mut wire = Self { url, here, there, carrying: None };
+        wire.mend().await;
+        Some(wire)
+    }
+
+    pub(crate) fn cut(&mut self) {
+        if let Some(carrying) = self.carrying.take() {
+            carrying.abort();
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the task ends when the wire is cut")]
+    pub(crate) async fn mend(&mut self) {
+        let listener = tokio::net::TcpListener::bind(self.here).await.unwrap();
+        let there = self.there.clone();
+        self.carrying = Some(tokio::spawn(async move {
+            // Connections live in this task: when it is cut, they are.
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let there = there.clone();
+                connections.spawn(async move {
+                    if let Ok(mut far) = tokio::net::TcpStream::connect(there).await {
+                        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                    }
+                });
+            }
+        }));
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
 /// Runs a test on SQLite, and on PostgreSQL where there is one.
-pub async fn on_both(name: &str, test: impl AsyncFn(&mut World)) {
+pub(crate) async fn on_both(name: &str, test: impl AsyncFn(&mut World)) {
     run(Database::sqlite(), Arc::new(SystemClock), &test).await;
     match Database::postgres().await {
         Some(database) => run(database, Arc::new(SystemClock), &test).await,
@@ -98,7 +165,7 @@ pub async fn on_both(name: &str, test: impl AsyncFn(&mut World)) {
 }
 
 /// The same with a clock that stands at [`START`] until it is moved.
-pub async fn on_both_with_clock(name: &str, test: impl AsyncFn(&mut World, &ManualClock)) {
+pub(crate) async fn on_both_with_clock(name: &str, test: impl AsyncFn(&mut World, &ManualClock)) {
     let clock = ManualClock::new(START);
     run(Database::sqlite(), Arc::new(clock.clone()), &async |world: &mut World| test(world, &clock).await)
         .await;
@@ -113,7 +180,7 @@ pub async fn on_both_with_clock(name: &str, test: impl AsyncFn(&mut World, &Manu
 }
 
 /// Runs a test on PostgreSQL alone.
-pub async fn on_postgres(name: &str, test: impl AsyncFn(&mut World)) {
+pub(crate) async fn on_postgres(name: &str, test: impl AsyncFn(&mut World)) {
     match Database::postgres().await {
         Some(database) => run(database, Arc::new(SystemClock), &test).await,
         None => skipped(name, "DATABASE_URL is not set"),
@@ -128,33 +195,33 @@ async fn run(database: Database, clock: Arc<dyn Clock>, test: &impl AsyncFn(&mut
 
 /// What an answer said.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub async fn of(request: reqwest::RequestBuilder) -> Self {
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, text: response.text().await.unwrap() }
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
     }
 
     /// The answer has this status.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
     /// The answer is a problem with this status and code.
     #[track_caller]
-    pub fn problem(self, status: u16, code: &str) -> Value {
+    pub(crate) fn problem(self, status: u16, code: &str) -> Value {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         let body = self.json();
         assert_eq!((self.status, body["code"].as_str().unwrap()), (status, code), "{}", self.text);
@@ -166,28 +233,28 @@ impl Answer {
         body
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-pub struct World {
-    pub database: Database,
-    pub keyring: Keyring,
-    pub clock: Arc<dyn Clock>,
+pub(crate) struct World {
+    pub(crate) database: Database,
+    pub(crate) keyring: Keyring,
+    pub(crate) clock: Arc<dyn Clock>,
     server: Option<Server>,
-    pub client: reqwest::Client,
-    pub organisation: OrganisationId,
-    pub admin: String,
-    pub expert: String,
-    pub member: String,
-    pub publishable: String,
-    pub agent: String,
-    pub versions: Vec<String>,
+    pub(crate) client: reqwest::Client,
+    pub(crate) organisation: OrganisationId,
+    pub(crate) admin: String,
+    pub(crate) expert: String,
+    pub(crate) member: String,
+    pub(crate) publishable: String,
+    pub(crate) agent: String,
+    pub(crate) versions: Vec<String>,
 }
 
 impl World {
-    pub async fn start(database: Database, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) async fn start(database: Database, clock: Arc<dyn Clock>) -> Self {
         // Whatever TLS another crate of the workspace turns on, these tests speak plainly.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let keyring = Keyring::generate().unwrap();
@@ -223,34 +290,40 @@ impl World {
         world
     }
 
-    pub fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }
 
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.stop().await;
         self.database.remove().await;
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.shutdown().await;
         }
     }
 
     /// Ends the server and starts one on the same database.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.server = Some(self.another().await);
     }
 
+    /// Ends the server and starts one that reaches its database elsewhere.
+    pub(crate) async fn restart_at(&mut self, url: &str) {
+        self.stop().await;
+        self.server = Some(Server::start(config(url, &self.keyring, &self.clock)).await.unwrap());
+    }
+
     /// One more server on the same database.
-    pub async fn another(&self) -> Server {
+    pub(crate) async fn another(&self) -> Server {
         Server::start(config(&self.database.url, &self.keyring, &self.clock)).await.unwrap()
     }
 
     /// A key straight from the store.
-    pub async fn key(
+    pub(crate) async fn key(
         &self,
         organisation: OrganisationId,
         role: Role,
@@ -276,80 +349,85 @@ impl World {
         (secret.expose().to_owned(), key.id)
     }
 
-    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.server().url()))
     }
 
     /// As the administrator.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::GET, path).bearer_auth(&self.admin)).await
     }
 
     /// As the administrator.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         Answer::of(self.request(Method::POST, path).bearer_auth(&self.admin).json(body)).await
     }
 
     /// As the administrator.
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
         Answer::of(self.request(Method::PUT, path).bearer_auth(&self.admin).json(body)).await
     }
 
     /// Text as it is, as the administrator.
-    pub async fn post_text(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub(crate) async fn post_text(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
         let request =
             self.request(Method::POST, path).bearer_auth(&self.admin).header("content-type", content_type);
         Answer::of(request.body(body)).await
     }
 
     /// `agents/{agent_id}` and what follows.
-    pub fn agent_path(&self, rest: &str) -> String {
+    pub(crate) fn agent_path(&self, rest: &str) -> String {
         format!("/api/learning/agents/{}{rest}", self.agent)
     }
 
-    pub async fn add_version(&self, label: &str) -> String {
+    pub(crate) async fn add_version(&self, label: &str) -> String {
         let body = json!({"label": label, "config": {"template": label}});
         let version = self.post(&self.agent_path("/versions"), &body).await.expect(201);
         version["version"].as_str().unwrap().to_owned()
     }
 
-    pub async fn decide(&self, more: &Value) -> Value {
+    pub(crate) async fn decide(&self, more: &Value) -> Value {
         self.decide_answer(more).await.expect(200)
     }
 
-    pub async fn decide_answer(&self, more: &Value) -> Answer {
+    pub(crate) async fn decide_answer(&self, more: &Value) -> Answer {
         let mut body = json!({"agent_id": self.agent});
         merge(&mut body, more);
         self.post("/api/learning/decide", &body).await
     }
 
     /// Reports the execution of a decision.
-    pub async fn execute(&self, decision: &Value) -> Value {
+    pub(crate) async fn execute(&self, decision: &Value) -> Value {
         let body = json!({"agent_id": self.agent, "decision_id": decision["decision_id"], "token": decision["token"]});
         self.post("/api/learning/executions", &body).await.expect(201)
     }
 
     /// Says how good an execution was.
-    pub async fn reward(&self, execution: &Value, reward: f64) -> Value {
+    pub(crate) async fn reward(&self, execution: &Value, reward: f64) -> Value {
         let body = json!({"agent_id": self.agent, "execution_id": execution, "feedback_type": "metric",
                           "source": "program", "metrics": {"reward": reward}});
         self.post("/api/learning/feedback", &body).await.expect(201)
     }
 
     /// Decides, executes, gives feedback; the feedback.
-    pub async fn turn(&self, more: &Value, reward: impl Fn(&str) -> f64) -> Value {
+    pub(crate) async fn turn(&self, more: &Value, reward: impl Fn(&str) -> f64) -> Value {
         let decision = self.decide(more).await;
         let execution = self.execute(&decision).await;
         self.reward(&execution["id"], reward(decision["label"].as_str().unwrap())).await
     }
 
     /// Waits until the learner has read up to a position.
-    pub async fn learned(&self, position: &Value) {
+    pub(crate) async fn learned(&self, position: &Value) {
         self.decide(&json!({"min_position": position})).await;
     }
 
     /// Asks until the condition holds. A bound, not a pause: it is as quick as what it waits for.
-    pub async fn until(&self, path: &str, condition: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, path: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..400 {
             last = self.get(path).await.expect(200);
@@ -362,13 +440,13 @@ impl World {
     }
 }
 
-pub fn config(url: &str, keyring: &Keyring, clock: &Arc<dyn Clock>) -> Config {
+pub(crate) fn config(url: &str, keyring: &Keyring, clock: &Arc<dyn Clock>) -> Config {
     let mut config = Config::new(url, keyring.clone());
     config.clock = Arc::clone(clock);
     config
 }
 
-pub fn merge(body: &mut Value, more: &Value) {
+pub(crate) fn merge(body: &mut Value, more: &Value) {
     for (key, value) in more.as_object().unwrap() {
         body[key] = value.clone();
     }
