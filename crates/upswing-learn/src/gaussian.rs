@@ -98,7 +98,7 @@ pub(crate) fn posterior(
 }
 
 /// The inverse of a positive definite matrix of which the lower triangle is given.
-fn inverse(mut lower: Matrix) -> Matrix {
+pub(crate) fn inverse(mut lower: Matrix) -> Matrix {
     let d = lower.size;
     // Cholesky, row by row: L of A = L L'.
     for i in 0..d {

@@ -1,12 +1,12 @@
 //! Sufficient statistics as exact integers: free of order, and able to forget.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 use upswing_domain::Reward;
 
-use crate::encoder::Feature;
+use crate::encoder::{Feature, SLOTS};
 
 /// What is known of one version: how often each feature, and each pair of features, came with a reward, and the sum of
 /// rewards by feature. Feature values are 0 or 1, so these are all of `sum x x'` and `sum r x`.
@@ -133,16 +133,16 @@ impl Groups {
     }
 
     /// The group that each slot stood for most often; of equals, the first.
-    pub(crate) fn by_slot(&self) -> BTreeMap<u16, u8> {
-        let mut best: BTreeMap<u16, (i64, u8)> = BTreeMap::new();
+    pub(crate) fn by_slot(&self) -> Vec<u8> {
+        let mut best = vec![(0_i64, 0_u8); usize::from(SLOTS)];
         for (&key, &count) in &self.counts {
-            let (slot, group) = ((key >> 8) as u16, (key & 0xFF) as u8);
-            let entry = best.entry(slot).or_insert((count, group));
+            let group = (key & 0xFF) as u8;
+            let Some(entry) = best.get_mut((key >> 8) as usize) else { continue };
             if count > entry.0 || (count == entry.0 && group < entry.1) {
                 *entry = (count, group);
             }
         }
-        best.into_iter().map(|(slot, (_, group))| (slot, group)).collect()
+        best.into_iter().map(|(_, group)| group).collect()
     }
 }
 

@@ -9,9 +9,9 @@
 //! Sources: moments of this kind are MINQUE(0), C. R. Rao 1971, DOI 10.1016/0047-259X(71)90001-7; with one group and no
 //! covariates it is DerSimonian and Laird 1986, DOI 10.1016/0197-2456(86)90046-2.
 
-use crate::gaussian::{Matrix, dot};
+use crate::gaussian::{Matrix, dot, inverse};
 
-/// One sample of residuals: an arm's, or everything's.
+/// One arm's residuals.
 pub(crate) struct Sample<'a> {
     /// `sum x x'`; the first feature is the bias.
     pub(crate) gram: &'a Matrix,
@@ -19,9 +19,6 @@ pub(crate) struct Sample<'a> {
     pub(crate) moment: Vec<f64>,
     /// `sum e^2`.
     pub(crate) squares: f64,
-    /// Of each feature the share that residuals keep after the reference was fitted to this very sample (among others):
-    /// 1 minus the sample's share of the feature's occurrences. 1 for a reference that does not depend on the sample.
-    pub(crate) kept: Vec<f64>,
 }
 
 /// What was found.
@@ -35,7 +32,6 @@ pub(crate) struct Components {
 
 struct Equation {
     group: usize,
-    kept: f64,
     coefficients: Vec<f64>,
 }
 
@@ -47,15 +43,13 @@ const CLEARANCE: f64 = 1.0;
 const SWEEPS: usize = 25;
 
 /// Estimates the components. `group` gives each feature's group (the bias' is ignored), `guess` each group's prior variance,
-/// known to about its own size below and to `whole` above; `noise_guess` is worth one observation; `absorbed` is how many degrees of freedom the
-/// reference took. O(samples * d^2 + groups^2).
+/// known to about its own size below and to `whole` above; `noise_guess` is worth one observation. O(samples * d^2 + groups^2).
 pub(crate) fn estimate(
     samples: &[Sample<'_>],
     group: &[usize],
     guess: &[f64],
     whole: f64,
     noise_guess: f64,
-    absorbed: f64,
 ) -> Components {
     let groups = guess.len();
     let mut equations = Vec::new();
@@ -72,7 +66,7 @@ pub(crate) fn estimate(
         freedom += n - 1.0;
         for i in 1..counts.len() {
             let variance = counts[i] - counts[i] * counts[i] / n;
-            if variance < 1e-6 || sample.kept[i] < 1e-6 {
+            if variance < 1e-6 {
                 continue;
             }
             let g = group[i];
@@ -83,18 +77,17 @@ pub(crate) fn estimate(
             }
             let e = sample.moment[i] - counts[i] * sample.moment[0] / n;
             observed[g] += e * e / variance;
-            noise_parts[g] += sample.kept[i];
+            noise_parts[g] += 1.0;
             for (h, c) in row.iter().enumerate() {
-                coefficients.values[g * groups + h] += sample.kept[i] * c;
+                coefficients.values[g * groups + h] += c;
             }
-            total_parts[g] += sample.kept[i] * variance;
-            equations.push(Equation { group: g, kept: sample.kept[i], coefficients: row });
+            total_parts[g] += variance;
+            equations.push(Equation { group: g, coefficients: row });
         }
     }
-    let freedom = (freedom - absorbed).max(0.0);
     let mut tau = guess.to_vec();
     let mut noise = noise_guess;
-    let mut precision = vec![0.0; groups];
+    let mut normal = Matrix::zero(groups);
     for _ in 0..ROUNDS {
         let explained: f64 = tau.iter().zip(&total_parts).map(|(t, p)| t * p).sum();
         // However much the groups seem to explain, some noise remains: this share of the total is the least.
@@ -103,10 +96,10 @@ pub(crate) fn estimate(
         let mut variances = vec![0.0; groups];
         for equation in &equations {
             let signal: f64 = equation.coefficients.iter().zip(&tau).map(|(c, t)| c * t).sum();
-            variances[equation.group] += 2.0 * (equation.kept * (noise + signal)).powi(2);
+            variances[equation.group] += 2.0 * (noise + signal).powi(2);
         }
         // Normal equations of the weighted least squares, without the guesses.
-        let mut normal = Matrix::zero(groups);
+        normal = Matrix::zero(groups);
         let mut pull = vec![0.0; groups];
         for h in (0..groups).filter(|&h| variances[h] > 0.0) {
             let row = coefficients.row(h);
@@ -118,7 +111,6 @@ pub(crate) fn estimate(
                 target.iter_mut().zip(row).for_each(|(n, r)| *n += c * r);
             }
         }
-        precision = (0..groups).map(|g| normal.at(g, g)).collect();
         for _ in 0..SWEEPS {
             for g in 0..groups {
                 let others = dot(normal.row(g), &tau) - normal.at(g, g) * tau[g];
@@ -135,11 +127,18 @@ pub(crate) fn estimate(
     }
     // Cut off at zero, an estimate around zero is too large on average, and such excess adds up over groups into exploring
     // for nothing. So as far as the data speak at all, only what stands clear of its standard error counts.
+    let mut posterior = Matrix::zero(groups);
     for g in 0..groups {
-        let squared_error = 1.0 / precision[g].max(f64::MIN_POSITIVE);
-        let heard = guess[g] * guess[g] / (guess[g] * guess[g] + squared_error);
-        let clear = tau[g] - CLEARANCE * squared_error.sqrt();
-        tau[g] = ((1.0 - heard) * tau[g] + heard * clear).max(guess[g] * 1e-4);
+        for h in 0..=g {
+            let identity = if g == h { 1.0 } else { 0.0 };
+            posterior.set(g, h, identity + normal.at(g, h) * guess[g] * guess[h]);
+        }
+    }
+    let posterior = inverse(posterior);
+    for g in 0..groups {
+        let share = posterior.at(g, g).clamp(0.0, 1.0);
+        let error = share.sqrt() * guess[g];
+        tau[g] = (tau[g] - CLEARANCE * (1.0 - share) * error).max(guess[g] * 1e-4);
     }
     Components { noise, groups: tau }
 }

@@ -1,9 +1,11 @@
-//! The model behind linear Thompson sampling and LinUCB: one Bayesian linear regression an arm, around a common one.
+//! The model behind linear Thompson sampling and LinUCB: one Bayesian linear regression an arm.
 //!
-//! A model pooled over all arms says what is to be expected in a context whichever version serves. Each arm then deviates
-//! from it: by a bias of its own, and by a weight for each feature, shrunken towards zero by the variance of the feature's
-//! group. So an arm that was never tried in a context is expected to do about as well as the others did there, with an
-//! uncertainty as large as arms have been seen to differ. Variances come from the data ([`crate::variance_components`]).
+//! Each arm has a bias of its own, and a weight for each feature, shrunken towards zero by the variance of the feature's
+//! group. So where little is known of an arm in a context, it is expected to do there as it did on the whole. Variances
+//! are those that the data show, common to all arms ([`crate::variance_components`]).
+//!
+//! Weights are not shrunken towards what all arms have in common: a mean over the traffic is, wherever a policy has chosen
+//! well, the best arm's, and other arms would look too good there for ever.
 //!
 //! Cost: O(arms * d^3) for a snapshot, with d at most [`MAX_FEATURES`]: the features that are seen most often, without those
 //! that are constant, rare, or identical with another. A probability costs O(arms * active features squared).
@@ -27,7 +29,9 @@ const MIN_CROSS_SHARE: f64 = 1.0 / 64.0;
 /// The same for a cell of a number, whose neighbours and coarser cells say most of what it could.
 const MIN_NUMBER_SHARE: f64 = 1.0 / 24.0;
 /// A priori the context explains this share of the rewards' variance, divided among groups by weight.
-const CONTEXT_SHARE: f64 = 0.25;
+const CONTEXT_SHARE: f64 = 0.1;
+/// A mean of rewards before there are any; worth one observation.
+const PRIOR_MEAN: f64 = 0.5;
 /// A variance of rewards before there are any: the largest that values in [0, 1] can have. Worth one observation.
 const PRIOR_VARIANCE: f64 = 0.25;
 /// Of the features at most this many are categories, cells of numbers, and crosses; categories have precedence.
@@ -55,11 +59,12 @@ fn weight(kind: Kind) -> f64 {
 impl LinearModel {
     pub(crate) fn new(arms: &BTreeMap<VersionId, ArmStatistics>, groups: &Groups) -> Self {
         let arms: Vec<(&VersionId, &ArmStatistics)> = arms.iter().filter(|(_, a)| a.count > 0).collect();
-        let slots = select(&arms);
+        let by_slot = groups.by_slot();
+        let slots = select(&arms, &by_slot);
         let d = slots.len();
         let grams: Vec<Matrix> = arms.iter().map(|(_, arm)| gram(arm, &slots)).collect();
         let moments: Vec<Vec<f64>> = arms.iter().map(|(_, arm)| moment(arm, &slots)).collect();
-        let (group, kinds) = dense_groups(&slots, groups);
+        let (group, kinds) = dense_groups(&slots, &by_slot);
 
         let mut pooled_gram = Matrix::zero(d);
         let mut pooled_moment = vec![0.0; d];
@@ -75,31 +80,21 @@ impl LinearModel {
         let weights: f64 = kinds.iter().map(|&k| weight(k)).sum::<f64>().max(1.0);
         let guess: Vec<f64> = kinds.iter().map(|&k| CONTEXT_SHARE * variance * weight(k) / weights).collect();
 
-        // What is common to all arms.
-        let sample =
-            Sample { gram: &pooled_gram, moment: pooled_moment.clone(), squares, kept: vec![1.0; d] };
-        let found = estimate(&[sample], &group, &guess, CONTEXT_SHARE * variance, variance, 0.0);
-        let prior_variance = variances(&group, &found.groups, 1.0);
-        let mut prior_mean = vec![0.0; d];
-        prior_mean[0] = 0.5;
-        let pooled =
-            gaussian::posterior(&pooled_gram, &pooled_moment, found.noise, &prior_mean, &prior_variance);
-        let absorbed = (0..d).map(|i| 1.0 - pooled.covariance.at(i, i) / prior_variance[i]).sum::<f64>();
-
-        // How arms deviate from it.
+        // Where an arm is expected to be before it was tried: at the mean of all, whatever the context.
+        let mut common = vec![0.0; d];
+        common[0] = (PRIOR_MEAN + pooled_moment[0]) / (1.0 + n);
         let samples: Vec<Sample<'_>> = arms
             .iter()
             .zip(grams.iter().zip(&moments))
             .map(|((_, arm), (gram, moment))| {
-                let fitted = gram.times(&pooled.mean);
-                let squares = arm.sum_of_squares() - 2.0 * gaussian::dot(moment, &pooled.mean)
-                    + gaussian::dot(&fitted, &pooled.mean);
+                let fitted = gram.times(&common);
+                let squares = arm.sum_of_squares() - 2.0 * gaussian::dot(moment, &common)
+                    + gaussian::dot(&fitted, &common);
                 let moment = moment.iter().zip(&fitted).map(|(m, f)| m - f).collect();
-                let kept = (0..d).map(|i| 1.0 - gram.at(i, i) / pooled_gram.at(i, i).max(1.0)).collect();
-                Sample { gram, moment, squares, kept }
+                Sample { gram, moment, squares }
             })
             .collect();
-        let found = estimate(&samples, &group, &guess, CONTEXT_SHARE * variance, variance, absorbed);
+        let found = estimate(&samples, &group, &guess, CONTEXT_SHARE * variance, variance);
         let prior_variance = variances(&group, &found.groups, variance);
         // What cannot matter need not be inverted.
         let kept: Vec<usize> = (0..d)
@@ -109,13 +104,13 @@ impl LinearModel {
             .iter()
             .zip(grams.iter().zip(&moments))
             .map(|((id, _), (gram, moment))| {
-                let fitted = gram.times(&pooled.mean);
+                let fitted = gram.times(&common);
                 let residual: Vec<f64> = kept.iter().map(|&i| moment[i] - fitted[i]).collect();
                 let variances: Vec<f64> = kept.iter().map(|&i| prior_variance[i]).collect();
                 let zero = vec![0.0; kept.len()];
                 let mut deviation =
                     gaussian::posterior(&gram.part(&kept), &residual, found.noise, &zero, &variances);
-                deviation.mean.iter_mut().zip(&kept).for_each(|(m, &i)| *m += pooled.mean[i]);
+                deviation.mean.iter_mut().zip(&kept).for_each(|(m, &i)| *m += common[i]);
                 (**id, deviation)
             })
             .collect();
@@ -126,7 +121,7 @@ impl LinearModel {
         for (index, &i) in kept.iter().enumerate() {
             place[usize::from(slots[i])] = index as u16;
         }
-        let mean = kept.iter().map(|&i| pooled.mean[i]).collect();
+        let mean = kept.iter().map(|&i| common[i]).collect();
         Self { place, arms: posteriors, untried: Posterior { mean, covariance } }
     }
 
@@ -170,14 +165,17 @@ fn variances(group: &[usize], groups: &[f64], bias: f64) -> Vec<f64> {
     result
 }
 
-/// The slots to model, bias first, then the most frequent.
-fn select(arms: &[(&VersionId, &ArmStatistics)]) -> Vec<u16> {
-    let mut counts: BTreeMap<u16, i64> = BTreeMap::new();
+/// The slots to model, bias first. Categories have precedence; of each kind, the groups for which arms differ most clearly.
+fn select(arms: &[(&VersionId, &ArmStatistics)], by_slot: &[u8]) -> Vec<u16> {
+    let mut totals = vec![(0_i64, 0.0); usize::from(SLOTS)];
     let mut n = 0;
     for (_, arm) in arms {
         n += arm.count;
+        let mean = arm.sum as f64 / arm.n();
         for (slot, cell) in arm.cells() {
-            *counts.entry(slot).or_default() += cell.count;
+            let total = &mut totals[usize::from(slot)];
+            total.0 += cell.count;
+            total.1 += cell.sum as f64 - cell.count as f64 * mean;
         }
     }
     let least = |slot| {
@@ -188,8 +186,14 @@ fn select(arms: &[(&VersionId, &ArmStatistics)]) -> Vec<u16> {
         };
         ((n as f64 * share) as i64).max(1)
     };
+    for (slot, total) in (0_u16..).zip(&mut totals) {
+        if total.0 >= n || total.0 < least(slot) {
+            *total = (0, 0.0);
+        }
+    }
+    let evidence = evidence(arms, by_slot, &totals);
     let mut candidates: Vec<(i64, u16)> =
-        counts.into_iter().filter(|&(s, c)| c < n && c >= least(s)).map(|(s, c)| (-c, s)).collect();
+        (0_u16..).zip(&totals).filter(|(_, t)| t.0 > 0).map(|(slot, t)| (-t.0, slot)).collect();
     candidates.sort_unstable();
     let mut chosen: Vec<(i64, u16)> = Vec::new();
     for (negative, slot) in candidates {
@@ -202,6 +206,9 @@ fn select(arms: &[(&VersionId, &ArmStatistics)]) -> Vec<u16> {
             chosen.push((negative, slot));
         }
     }
+    let clearness = |slot: u16| evidence[group_key(slot, by_slot)];
+    // Sorting is stable: within a group the most frequent stay first.
+    chosen.sort_by(|a, b| clearness(b.1).total_cmp(&clearness(a.1)));
     let mut slots = Vec::new();
     for (kind, quota) in [Kind::Category, Kind::Number, Kind::Cross].into_iter().zip(QUOTAS) {
         let room = quota.min(MAX_FEATURES - 1 - slots.len());
@@ -210,6 +217,41 @@ fn select(arms: &[(&VersionId, &ArmStatistics)]) -> Vec<u16> {
     slots.push(BIAS);
     slots.sort_unstable();
     slots
+}
+
+/// How clearly arms differ by each group of features, in standard deviations: the sum over arms and features of squared
+/// standardised deviations from what all arms have in common there, less its expectation. O(arms * slots).
+fn evidence(arms: &[(&VersionId, &ArmStatistics)], by_slot: &[u8], totals: &[(i64, f64)]) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0.0); GROUPS];
+    let squares: f64 =
+        arms.iter().map(|(_, arm)| arm.squares as f64 - (arm.sum as f64).powi(2) / arm.n()).sum();
+    let n: f64 = arms.iter().map(|(_, arm)| arm.n()).sum();
+    let scale = f64::from(upswing_domain::Reward::SCALE);
+    let noise = (PRIOR_VARIANCE * scale * scale + squares.max(0.0)) / (1.0 + n);
+    for (_, arm) in arms {
+        let mean = arm.sum as f64 / arm.n();
+        // In the order of slots, not of a hash map: sums of floats depend on their order.
+        for (slot, &(total, sum)) in (0_u16..).zip(totals).filter(|(_, t)| t.0 > 0) {
+            let cell = arm.cell(slot);
+            let (count, total) = (cell.count as f64, total as f64);
+            // The part of the variance that is not the arm's own share of what is common, nor of its mean.
+            let kept = (1.0 - count / total) * (1.0 - count / arm.n());
+            if kept > 1e-6 && count > 0.0 {
+                let deviation = cell.sum as f64 - count * (mean + sum / total);
+                let entry: &mut (f64, f64) = &mut sums[group_key(slot, by_slot)];
+                entry.0 += deviation * deviation / (count * noise) - kept;
+                entry.1 += 2.0 * kept * kept;
+            }
+        }
+    }
+    sums.into_iter().map(|(excess, variance)| excess / variance.sqrt().max(1e-9)).collect()
+}
+
+/// Groups are told apart by kind and hash.
+const GROUPS: usize = 4 * 256;
+
+fn group_key(slot: u16, by_slot: &[u8]) -> usize {
+    encoder::kind(slot) as usize * 256 + usize::from(by_slot[usize::from(slot)])
 }
 
 fn gram(arm: &ArmStatistics, slots: &[u16]) -> Matrix {
@@ -237,9 +279,8 @@ fn moment(arm: &ArmStatistics, slots: &[u16]) -> Vec<f64> {
 }
 
 /// Each feature's group as an index, and each group's kind.
-fn dense_groups(slots: &[u16], groups: &Groups) -> (Vec<usize>, Vec<Kind>) {
-    let by_slot = groups.by_slot();
-    let mut index: BTreeMap<(u8, u8), usize> = BTreeMap::new();
+fn dense_groups(slots: &[u16], by_slot: &[u8]) -> (Vec<usize>, Vec<Kind>) {
+    let mut index: BTreeMap<usize, usize> = BTreeMap::new();
     let mut kinds = Vec::new();
     let group = slots
         .iter()
@@ -248,8 +289,7 @@ fn dense_groups(slots: &[u16], groups: &Groups) -> (Vec<usize>, Vec<Kind>) {
             if kind == Kind::Bias {
                 return 0;
             }
-            let key = (kind as u8, by_slot.get(&slot).copied().unwrap_or(0));
-            *index.entry(key).or_insert_with(|| {
+            *index.entry(group_key(slot, by_slot)).or_insert_with(|| {
                 kinds.push(kind);
                 kinds.len() - 1
             })
