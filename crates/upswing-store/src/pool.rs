@@ -9,7 +9,7 @@ use upswing_domain::OrganisationId;
 
 use crate::StoreError;
 use crate::engine::Connection;
-use crate::writer::Place;
+use crate::writer::{Place, unavailable};
 
 /// Idle reading connections, at most so many in use at once.
 pub(crate) struct Pool {
@@ -68,7 +68,7 @@ impl Pool {
         let idle = self.lock().pop();
         let (mut connection, reused) = match idle {
             Some(connection) if !connection.is_broken() => (connection, true),
-            _ => (self.place.connect(false).await?, false),
+            _ => (self.place.connect(false).await.map_err(unavailable)?, false),
         };
         if let Err(error) = scope.begin(&mut connection).await {
             // An idle connection may have died with its server: a fresh one tells.
@@ -76,7 +76,7 @@ impl Pool {
                 return Err(error);
             }
             self.lock().clear();
-            connection = self.place.connect(false).await?;
+            connection = self.place.connect(false).await.map_err(unavailable)?;
             scope.begin(&mut connection).await?;
         }
         let outcome = f(&mut connection).await;

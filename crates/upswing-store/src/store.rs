@@ -145,7 +145,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` when it does not.
     pub async fn ping(&self) -> Result<()> {
-        self.read(None, boxed!(|c| c.query("SELECT 1 FROM lease", Vec::new()).await)).await?;
+        self.read(None, boxed!(|c| c.query("SELECT count(*) FROM lease", Vec::new()).await)).await?;
         if self.queue().connected {
             Ok(())
         } else {

@@ -266,7 +266,7 @@ pub struct LedgerEntry {
 pub struct Checkpoint {
     /// Everything up to here is in the state.
     pub position: Position,
-    /// How often the state changed: the policy's revision.
+    /// The position of the last entry that changed the state: the policy's revision.
     pub revision: i64,
     /// The state.
     pub state: Vec<u8>,

@@ -446,7 +446,8 @@ pub(crate) fn is_durable(name: &str, value: &str) -> bool {
     }
 }
 
-fn unavailable(error: StoreError) -> StoreError {
+/// A connection that cannot be made, for whatever reason, is a database that is away.
+pub(crate) fn unavailable(error: StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(_) => error,
         other => StoreError::Unavailable(other.to_string()),

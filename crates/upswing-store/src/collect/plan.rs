@@ -238,13 +238,15 @@ impl Plan<'_> {
             return Ack::Refused("the decision belongs to another agent".to_owned());
         }
         let version = execution.version.or(decided.map(|d| d.version));
+        // Traffic is what it was decided for, whatever the report of it leaves out.
+        let origin = decided.map_or(execution.origin, |d| d.origin);
         let position = self.next_position(organisation);
         let facts = ExecutionFacts {
             position,
             agent: execution.agent,
             decision,
             version,
-            origin: execution.origin,
+            origin,
             occurred_at: execution.occurred_at,
             has_context: execution.context.is_some(),
             fingerprint: fingerprints.first().copied().unwrap_or_default(),

@@ -62,7 +62,7 @@ pub(super) fn execution(
         output.into(),
         json(&e.metrics),
         e.error.clone().into(),
-        e.origin.name().into(),
+        facts.origin.name().into(),
         e.occurred_at.into(),
         now.into(),
         facts.fingerprint.into(),
