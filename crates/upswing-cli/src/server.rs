@@ -51,7 +51,8 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
         Ok(server) => Ok(Running(server)),
         Err(error @ StartError::Listen { .. }) => {
             let any = SocketAddr::new(settings.listen.ip(), 0);
-            Err(Failure::new(error.to_string()).hint(format!("another address: --listen {any} takes a free port")))
+            Err(Failure::new(error.to_string())
+                .hint(format!("another address: --listen {any} takes a free port")))
         }
         Err(error) => Err(Failure::new(error.to_string())),
     }

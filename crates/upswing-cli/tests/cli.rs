@@ -5,8 +5,15 @@ mod common;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use common::{Served, fail, run, skip, succeed};
+use common::{Served, skip, succeed, upswing};
 use serde_json::{Value, json};
+
+/// Runs it, and it must fail; what it complained about.
+fn fail(folder: &Path, arguments: &[&str]) -> String {
+    let output = upswing(folder).args(arguments).output().unwrap();
+    assert!(!output.status.success(), "upswing {} did not fail", arguments.join(" "));
+    String::from_utf8(output.stderr).unwrap()
+}
 
 fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -31,7 +38,10 @@ fn keys_are_made_listed_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
     assert!(fail(folder.path(), &["keys", "list"]).contains("upswing init"));
     succeed(folder.path(), &["init"]);
-    let made = json_of(&succeed(folder.path(), &["keys", "create", "--role", "expert", "--name", "reviewer", "--json"]));
+    let made = json_of(&succeed(
+        folder.path(),
+        &["keys", "create", "--role", "expert", "--name", "reviewer", "--json"],
+    ));
     let (id, secret) = (made["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
     let listed = succeed(folder.path(), &["keys", "list"]);
     assert!(listed.contains(id) && listed.contains("reviewer") && !listed.contains(secret), "{listed}");
@@ -59,6 +69,8 @@ async fn a_server_answers_and_ends_when_it_is_asked_to() {
     let server = Served::start(folder.path());
     let organisation = server.get("/api/learning/organisation").await;
     assert_eq!(organisation["name"], "default");
+    let agent = server.post("/api/learning/agents", json!({ "name": "answers" })).await;
+    assert_eq!(agent["name"], "answers");
     let taken = server.url.strip_prefix("http://").unwrap().to_owned();
     let complaint = fail(folder.path(), &["demo", "--data", "demo", "--listen", &taken]);
     assert!(complaint.contains("--listen 127.0.0.1:0"), "{complaint}");
@@ -82,7 +94,8 @@ fn opposite(folder: &Path, questions: u32) -> PathBuf {
         };
         let (task, one, two) = if question % 2 == 0 { ("x", 90, 10) } else { ("y", 10, 90) };
         let outcomes = json!({ "one": { "reward": hit(one) }, "two": { "reward": hit(two) } });
-        let line = json!({ "id": question, "context": { "task": task, "chars": question }, "outcomes": outcomes });
+        let line =
+            json!({ "id": question, "context": { "task": task, "chars": question }, "outcomes": outcomes });
         writeln!(text, "{line}").unwrap();
     }
     let path = folder.join("opposite.jsonl");
@@ -113,7 +126,10 @@ fn a_replay_learns_what_depends_on_the_context_and_repeats() {
     assert!(mean <= report["best_per_segment"].as_f64().unwrap() + 0.05, "{report}");
     let (low, high) = (policy["interval"][0].as_f64().unwrap(), policy["interval"][1].as_f64().unwrap());
     assert!(low < mean && mean < high, "{report}");
-    assert_eq!((&report["questions"], &report["shuffles"], &report["seed"]), (&json!(400), &json!(3), &json!(1)));
+    assert_eq!(
+        (&report["questions"], &report["shuffles"], &report["seed"]),
+        (&json!(400), &json!(3), &json!(1))
+    );
     assert_eq!((&report["segment"], &report["stale_decisions"]), (&json!("task"), &json!(0)));
 }
 
@@ -125,7 +141,10 @@ fn each_policy_can_be_replayed() {
         let arguments =
             ["replay", file.to_str().unwrap(), "--shuffles", "1", "--policy", policy, "--json", "--quiet"];
         let report = json_of(&succeed(folder.path(), &arguments));
-        assert_eq!((&report["policy"]["name"], &report["policy"]["interval"]), (&json!(policy), &Value::Null));
+        assert_eq!(
+            (&report["policy"]["name"], &report["policy"]["interval"]),
+            (&json!(policy), &Value::Null)
+        );
         if policy == "fixed" {
             assert_eq!(report["policy"]["mean_reward"], report["fixed"]["one"]);
         }
@@ -135,7 +154,8 @@ fn each_policy_can_be_replayed() {
 #[test]
 fn rewards_on_another_scale_need_the_range() {
     let folder = tempfile::tempdir().unwrap();
-    let line = |a: f64, b: f64| format!(r#"{{"outcomes": {{"a": {{"reward": {a}}}, "b": {{"reward": {b}}}}}}}"#);
+    let line =
+        |a: f64, b: f64| format!(r#"{{"outcomes": {{"a": {{"reward": {a}}}, "b": {{"reward": {b}}}}}}}"#);
     let text: Vec<String> = (0..40).map(|_| line(-3.0, 5.0)).collect();
     let path = folder.path().join("scaled.jsonl");
     std::fs::write(&path, text.join("\n")).unwrap();
@@ -153,18 +173,24 @@ async fn a_second_run_on_the_same_server_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = opposite(folder.path(), 40);
     let server = Served::start(folder.path());
-    let arguments =
-        ["replay", file.to_str().unwrap(), "--server", &server.url, "--key", &server.key, "--shuffles", "2", "--quiet"];
+    let arguments = [
+        "replay",
+        file.to_str().unwrap(),
+        "--server",
+        &server.url,
+        "--key",
+        &server.key,
+        "--shuffles",
+        "2",
+        "--quiet",
+    ];
     assert!(!succeed(folder.path(), &arguments).contains("run 1"));
     let second = succeed(folder.path(), &arguments);
     assert!(second.contains("This is run 1 of seed 1 on this server"), "{second}");
     let agents = server.get("/api/learning/agents").await;
     assert_eq!(agents["agents"].as_array().unwrap().len(), 4, "{agents}");
-    let refused = run(
-        folder.path(),
-        &["replay", file.to_str().unwrap(), "--server", &server.url, "--key", "up_sk_nobody", "--quiet"],
-    );
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("upswing keys create"));
+    let refused = ["replay", file.to_str().unwrap(), "--server", &server.url, "--key", "up_sk_nobody", "--quiet"];
+    assert!(fail(folder.path(), &refused).contains("upswing keys create"));
 }
 
 #[test]
@@ -189,7 +215,10 @@ fn the_demonstration_teaches_and_finds_itself_again() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["demo", "--data", "demo", "--listen", "127.0.0.1:0", "--for", "300"];
     let first = succeed(folder.path(), &arguments);
-    assert!(first.contains("SIMULATED") && first.contains("300 decisions · best version chosen in"), "{first}");
+    assert!(
+        first.contains("SIMULATED") && first.contains("300 decisions · best version chosen in"),
+        "{first}"
+    );
     let key = |text: &str| text.split("/#key=").nth(1).unwrap().lines().next().unwrap().to_owned();
     let second = succeed(folder.path(), &arguments);
     assert_eq!(key(&second), key(&first));

@@ -20,7 +20,12 @@ fn examples() -> PathBuf {
 }
 
 fn works(program: &str, arguments: &[&str]) -> bool {
-    let quiet = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let quiet = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     quiet.is_ok_and(|status| status.success())
 }
 
@@ -107,8 +112,17 @@ async fn typescript() {
 /// For a Node that cannot take out types by itself: exactly the annotations that the example has. One that is missing
 /// here is a syntax error there.
 fn without_types(text: &str) -> String {
-    let annotations =
-        ["<{ status: string }>", "<{ reward: number | null }>", "<Decision>", "<T>", ": Promise<T | null>", ": Version", ": string", ": object", ": number"];
+    let annotations = [
+        "<{ status: string }>",
+        "<{ reward: number | null }>",
+        "<Decision>",
+        "<T>",
+        ": Promise<T | null>",
+        ": Version",
+        ": string",
+        ": object",
+        ": number",
+    ];
     let code: Vec<&str> = text.lines().filter(|line| !line.starts_with("type ")).collect();
     annotations.iter().fold(code.join("\n"), |code, annotation| code.replace(annotation, ""))
 }

@@ -2,14 +2,21 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 /// The program with nothing of the surroundings in it.
-pub fn upswing(folder: &Path) -> Command {
+pub(crate) fn upswing(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upswing"));
-    for name in ["DATABASE_URL", "UPSWING_CONFIG", "UPSWING_DATA", "UPSWING_LISTEN", "UPSWING_LOG", "UPSWING_LOG_FILTER"] {
+    for name in [
+        "DATABASE_URL",
+        "UPSWING_CONFIG",
+        "UPSWING_DATA",
+        "UPSWING_LISTEN",
+        "UPSWING_LOG",
+        "UPSWING_LOG_FILTER",
+    ] {
         command.env_remove(name);
     }
     for name in ["UPSWING_MASTER_KEY", "UPSWING_QUEUE_CAPACITY", "UPSWING_SERVER", "UPSWING_KEY"] {
@@ -19,38 +26,26 @@ pub fn upswing(folder: &Path) -> Command {
     command
 }
 
-/// Runs it to its end.
-pub fn run(folder: &Path, arguments: &[&str]) -> Output {
-    upswing(folder).args(arguments).output().unwrap()
-}
-
 /// Runs it, and it must succeed; what it printed.
-pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
+pub(crate) fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = upswing(folder).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "upswing {} failed:\n{errors}", arguments.join(" "));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs it, and it must fail; what it complained about.
-pub fn fail(folder: &Path, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
-    assert!(!output.status.success(), "upswing {} did not fail", arguments.join(" "));
-    String::from_utf8(output.stderr).unwrap()
-}
-
 /// A server in a process of its own, with an organisation; it is killed when dropped.
-pub struct Served {
+pub(crate) struct Served {
     process: Child,
     /// Where it listens.
-    pub url: String,
+    pub(crate) url: String,
     /// Its administrator's key.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 impl Served {
     /// Makes an organisation in this folder and serves it on a free port.
-    pub fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let made: Value = serde_json::from_str(&succeed(folder, &["init", "--json"])).unwrap();
         let key = made["key"]["secret"].as_str().unwrap().to_owned();
         let mut process = upswing(folder)
@@ -65,14 +60,14 @@ impl Served {
     }
 
     /// Asks it to stop and waits until it has.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         assert!(self.process.wait().unwrap().success());
     }
 
     /// Speaks with it.
-    pub async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> String {
+    pub(crate) async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> String {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("{}{path}", self.url);
         let mut request = reqwest::Client::new().request(method, url).bearer_auth(&self.key);
@@ -87,12 +82,12 @@ impl Served {
     }
 
     /// Sends JSON, gets JSON.
-    pub async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         serde_json::from_str(&self.call(reqwest::Method::POST, path, Some(body)).await).unwrap()
     }
 
     /// Gets JSON.
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         serde_json::from_str(&self.call(reqwest::Method::GET, path, None).await).unwrap()
     }
 }
@@ -106,7 +101,7 @@ impl Drop for Served {
 
 /// Notes that a test could not run; where everything is required, that is a failure.
 #[expect(clippy::disallowed_methods, reason = "how the tests are told what must be there")]
-pub fn skip(test: &str, reason: &str) {
+pub(crate) fn skip(test: &str, reason: &str) {
     let line = format!("SKIPPED {test}: {reason}");
     println!("{line}");
     if let Ok(path) = std::env::var("UPSWING_SKIP_LOG") {
