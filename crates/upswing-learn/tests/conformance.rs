@@ -295,7 +295,8 @@ fn memory_is_bounded_under_many_categories() {
         sane(&state.snapshot().probabilities(None, &eligible));
         state.to_bytes().len()
     };
-    // 512 slots of categories, each with every cross at the very most; far less in fact.
+    // The pairs that can occur here are those of 512 slots of categories among themselves and with 1,024 of crosses, some
+    // 650,000 at three to four bytes; growth slows down long before.
     let (some, many) = (size(10_000), size(100_000));
-    assert!(many < 4 * some && many < 1_000_000, "{some} {many}");
+    assert!(many < 8 * some && many < 1_000_000, "{some} {many}");
 }
