@@ -37,15 +37,19 @@ async fn postgres() {
         let load = Load::patient(&place, &server.client, &journal, &mut random);
         journal.after_answers(random.magnitude(10)).await;
         cluster.crash();
-        until("/readyz turns red", PATIENCE, || async { (server.client.ready().await == Some(false)).then_some(()) })
-            .await;
+        until("/readyz turns red", PATIENCE, || async {
+            (server.client.ready().await == Some(false)).then_some(())
+        })
+        .await;
         // Sometimes so long that the server gives up holding writes.
         if cycle % 20 == 2 {
             journal.after_put_off(1).await;
         }
         cluster.recover();
-        until("/readyz turns green", PATIENCE, || async { (server.client.ready().await == Some(true)).then_some(()) })
-            .await;
+        until("/readyz turns green", PATIENCE, || async {
+            (server.client.ready().await == Some(true)).then_some(())
+        })
+        .await;
         journal.after_answers(50).await;
         load.stop().await;
         tally.under_load += 1;

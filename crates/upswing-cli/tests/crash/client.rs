@@ -14,7 +14,11 @@ pub(crate) struct Client {
 
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Given { status: u16, body: Value, retry_after: bool },
+    Given {
+        status: u16,
+        body: Value,
+        retry_after: bool,
+    },
     /// The connection ended before the answer.
     Lost,
 }
@@ -36,7 +40,11 @@ impl Client {
         let status = response.status().as_u16();
         let retry_after = response.headers().contains_key("retry-after");
         let Ok(text) = response.text().await else { return Answer::Lost };
-        Answer::Given { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)), retry_after }
+        Answer::Given {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            retry_after,
+        }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {

@@ -24,7 +24,8 @@ impl Cluster {
     }
 
     fn script(&self, command: &str) -> Output {
-        let script: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "scripts", "postgres"].iter().collect();
+        let script: PathBuf =
+            [env!("CARGO_MANIFEST_DIR"), "..", "..", "scripts", "postgres"].iter().collect();
         Command::new(script).arg(command).env("UPSWING_PG_DIR", self.folder.path()).output().unwrap()
     }
 

@@ -58,7 +58,8 @@ fn events(trace: &str) -> Vec<Event> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite() {
     let _turn = TURN.lock().await;
-    if !Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success()) {
+    if !Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success())
+    {
         return skipped("flushes::sqlite", "strace is missing, or may not be used here");
     }
     const COUNT: usize = 40;
@@ -81,7 +82,9 @@ async fn sqlite() {
     for event in &events {
         match event {
             Event::Flushed => flushed = true,
-            Event::Acknowledged => assert!(std::mem::take(&mut flushed), "acknowledged without a flush: {events:?}"),
+            Event::Acknowledged => {
+                assert!(std::mem::take(&mut flushed), "acknowledged without a flush: {events:?}")
+            }
         }
     }
 }

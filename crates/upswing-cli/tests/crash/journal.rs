@@ -91,7 +91,9 @@ impl Journal {
         let cycle = notes.cycle;
         if !notes.entries.contains_key(&(kind, id)) {
             notes.order.push((kind, id));
-            notes.entries.insert((kind, id), Entry { kind, id, body: body.clone(), acknowledged: false, cycle });
+            notes
+                .entries
+                .insert((kind, id), Entry { kind, id, body: body.clone(), acknowledged: false, cycle });
         }
     }
 

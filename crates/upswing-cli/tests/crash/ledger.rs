@@ -46,7 +46,9 @@ pub(crate) async fn compare(
         let replayed = blake3::hash(&replayed.to_bytes()).to_hex().to_string();
         let (position, learned) = &known[&agent.id];
         if *learned != replayed {
-            tally.learner.push(format!("{} knew {learned} at {position}, but a replay gives {replayed}", agent.id));
+            tally
+                .learner
+                .push(format!("{} knew {learned} at {position}, but a replay gives {replayed}", agent.id));
         }
         known.insert(agent.id, (*position, replayed));
         let facts = Facts::read(&store, place, agent.id).await;
@@ -59,7 +61,9 @@ pub(crate) async fn compare(
     for (agent, (position, replayed)) in known {
         let learned = learned(&server.client, agent, position).await;
         if learned != replayed {
-            tally.learner.push(format!("{agent} knows {learned} after a restart, but a replay gives {replayed}"));
+            tally
+                .learner
+                .push(format!("{agent} knows {learned} after a restart, but a replay gives {replayed}"));
         }
     }
     server
@@ -148,7 +152,8 @@ impl Facts {
         }
         let definition = &self.agent.reward_definition;
         let items = self.feedback.get(&id).into_iter().flatten();
-        let signals: Vec<Signal> = items.flat_map(|item| item.feedback.signals(definition).unwrap()).collect();
+        let signals: Vec<Signal> =
+            items.flat_map(|item| item.feedback.signals(definition).unwrap()).collect();
         definition.reward(&signals)
     }
 
@@ -178,7 +183,9 @@ impl Facts {
             let expected = self.reward(stored.execution.id);
             if stored.reward != expected {
                 let (id, reward) = (stored.execution.id, stored.reward);
-                tally.ledger.push(format!("{id} has the reward {reward:?}, but its feedback comes to {expected:?}"));
+                tally
+                    .ledger
+                    .push(format!("{id} has the reward {reward:?}, but its feedback comes to {expected:?}"));
             }
         }
     }
@@ -188,7 +195,8 @@ impl Facts {
         let (organisation, id) = (place.organisation, self.agent.id);
         while !store.fold_rollups(organisation, id, SystemClock.now()).await.unwrap() {}
         let (summaries, _) = store.performance(organisation, id, "", Timestamp(0)).await.unwrap();
-        let count = |metric: &str| summaries.iter().filter(|s| s.metric == metric).map(|s| s.count).sum::<i64>();
+        let count =
+            |metric: &str| summaries.iter().filter(|s| s.metric == metric).map(|s| s.count).sum::<i64>();
         let rewards: Vec<i64> = {
             let mut now: HashMap<ExecutionId, i64> = HashMap::new();
             for entry in &self.ledger {
@@ -211,7 +219,9 @@ impl Facts {
         ];
         for (what, counted, there) in found {
             if counted != there {
-                tally.rollups.push(format!("{id}: the rollups count {counted} {what}, but there are {there}"));
+                tally
+                    .rollups
+                    .push(format!("{id}: the rollups count {counted} {what}, but there are {there}"));
             }
         }
     }

@@ -53,7 +53,12 @@ impl Load {
     }
 
     /// Clients that send again what was put off.
-    pub(crate) fn patient(place: &Place, client: &Client, journal: &Arc<Journal>, random: &mut Random) -> Self {
+    pub(crate) fn patient(
+        place: &Place,
+        client: &Client,
+        journal: &Arc<Journal>,
+        random: &mut Random,
+    ) -> Self {
         Self::with(place, client, journal, random, true)
     }
 
@@ -259,7 +264,8 @@ impl Worker {
     }
 
     fn moment(&mut self) -> String {
-        let (minute, second, micros) = (self.random.below(60), self.random.below(60), 100_001 + self.random.below(9));
+        let (minute, second, micros) =
+            (self.random.below(60), self.random.below(60), 100_001 + self.random.below(9));
         format!("2026-01-28T12:{minute:02}:{second:02}.{micros}Z")
     }
 
@@ -343,7 +349,8 @@ impl Worker {
         }
         let path = "/api/learning/decide";
         let (_, answer) = self.post(path, &body, false).await?;
-        let (id, token) = (self.journal.decided(answer.clone()), answer["token"].as_str().unwrap().to_owned());
+        let (id, token) =
+            (self.journal.decided(answer.clone()), answer["token"].as_str().unwrap().to_owned());
         if own && self.random.one_in(3) {
             let (_, again) = self.post(path, &body, false).await?;
             if again["version"] != answer["version"] || again["decision_id"] != answer["decision_id"] {
@@ -354,7 +361,12 @@ impl Worker {
     }
 
     /// Says something about an execution.
-    pub(crate) async fn hear_of(&mut self, agent: Uuid, execution: Uuid, token: Option<String>) -> Option<Value> {
+    pub(crate) async fn hear_of(
+        &mut self,
+        agent: Uuid,
+        execution: Uuid,
+        token: Option<String>,
+    ) -> Option<Value> {
         let agent = self.agents.iter().find(|a| a.id == agent).unwrap().clone();
         let id = Uuid::now_v7();
         let mut body = self.feedback(&agent, id, execution);
@@ -418,12 +430,16 @@ impl Worker {
         let body: Value = items.iter().map(|(_, body)| body.clone()).collect();
         let lines = self.random.one_in(2);
         let (_, answer) = self.post(kind.path(), &body, lines).await?;
-        let rejected: Vec<_> = answer["rejected"].as_array().unwrap().iter().map(|r| r["index"].as_u64()).collect();
+        let rejected: Vec<_> =
+            answer["rejected"].as_array().unwrap().iter().map(|r| r["index"].as_u64()).collect();
         let taken = answer["accepted"].as_u64().unwrap() + answer["duplicates"].as_u64().unwrap();
         if rejected != bad.iter().map(|at| Some(*at as u64)).collect::<Vec<_>>()
             || taken as usize + rejected.len() != items.len()
         {
-            self.journal.fault(format!("a batch of {} with a bad item at {bad:?} was answered {answer}", items.len()));
+            self.journal.fault(format!(
+                "a batch of {} with a bad item at {bad:?} was answered {answer}",
+                items.len()
+            ));
         }
         for (index, (id, _)) in items.iter().enumerate() {
             if bad != Some(index) {

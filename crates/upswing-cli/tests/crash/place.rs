@@ -61,7 +61,8 @@ impl Place {
         let name = format!("upswing_crash_{}", Uuid::new_v4().simple());
         execute(&server, &format!("CREATE DATABASE {name}")).await;
         let start = server.find("://").unwrap() + 3;
-        let (address, options) = server.split_once('?').map_or((server.as_str(), None), |(a, o)| (a, Some(o)));
+        let (address, options) =
+            server.split_once('?').map_or((server.as_str(), None), |(a, o)| (a, Some(o)));
         let host = address[start..].find('/').map_or(address, |slash| &address[..start + slash]);
         let url = match options {
             Some(options) => format!("{host}/{name}?{options}"),
@@ -84,7 +85,8 @@ impl Place {
             agents: Vec::new(),
             borrowed,
         };
-        let output = place.command(&[env!("CARGO_BIN_EXE_upswing")], &["init", "--json"]).output().await.unwrap();
+        let output =
+            place.command(&[env!("CARGO_BIN_EXE_upswing")], &["init", "--json"]).output().await.unwrap();
         assert!(output.status.success(), "upswing init: {}", String::from_utf8_lossy(&output.stderr));
         let made: Value = serde_json::from_slice(&output.stdout).unwrap();
         place.key = made["key"]["secret"].as_str().unwrap().to_owned();
@@ -154,7 +156,8 @@ impl Place {
 
     /// The database itself, while no server has it.
     pub(crate) async fn store(&self) -> Store {
-        let ring = Keyring::parse(&std::fs::read_to_string(self.folder.path().join("master.key")).unwrap()).unwrap();
+        let ring =
+            Keyring::parse(&std::fs::read_to_string(self.folder.path().join("master.key")).unwrap()).unwrap();
         let embedded = format!("sqlite:{}", self.folder.path().join("upswing.db").display());
         let options = StoreOptions {
             url: self.database_url.clone().unwrap_or(embedded),
@@ -167,9 +170,19 @@ impl Place {
     }
 
     /// Leaves nothing behind.
-    pub(crate) async fn remove(self) {
-        if let Some((server, name)) = self.borrowed {
+    pub(crate) async fn remove(mut self) {
+        if let Some((server, name)) = self.borrowed.take() {
             execute(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            println!("The end of the servers' log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
         }
     }
 }
@@ -203,6 +216,7 @@ impl Server {
 /// A connection of its own.
 pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "it ends when the client is dropped")]
     tokio::task::spawn(async move {
         drop(connection.await);
     });

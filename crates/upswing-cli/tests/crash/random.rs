@@ -10,7 +10,8 @@ impl Random {
 
     /// The seed of this run: a fresh one unless `UPSWING_CRASH_SEED` names one. It is printed.
     pub(crate) fn seeded(test: &str) -> Self {
-        let given = std::env::var_os("UPSWING_CRASH_SEED").map(|text| text.to_str().unwrap().parse().unwrap());
+        let given =
+            std::env::var_os("UPSWING_CRASH_SEED").map(|text| text.to_str().unwrap().parse().unwrap());
         let seed = given.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0));
         println!("{test}: UPSWING_CRASH_SEED={seed}");
         Self::new(seed)

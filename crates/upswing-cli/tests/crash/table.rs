@@ -105,7 +105,11 @@ impl Tally {
                 .iter()
                 .zip(&widths)
                 .enumerate()
-                .map(|(i, (cell, width))| if i == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+                .map(
+                    |(i, (cell, width))| {
+                        if i == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                    },
+                )
                 .collect();
             println!("  {}", cells.join("  "));
         }
