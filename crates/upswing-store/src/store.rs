@@ -11,7 +11,6 @@ use upswing_domain::{
     RewardDefinition, Timestamp, Version, VersionId,
 };
 
-use crate::collect::plan::ContentHash;
 use crate::collect::{Item, read as collect, refold};
 use crate::deploy::{agent, deployment};
 use crate::engine::{Connection, Postgres, Sqlite};
@@ -20,9 +19,9 @@ use crate::platform::{audit, checkpoint, key, lease, organisation};
 use crate::pool::{Pool, Scope};
 use crate::writer::{Job, Place, Writer};
 use crate::{
-    Ack, Actor, AgentState, ApiKey, AuditEntry, Checkpoint, Deployment, Event, FeedbackStats, LedgerEntry,
-    LineageEdge, MetricSummary, NewAgent, News, Organisation, QueueStatus, StoreError, StoredDecision,
-    StoredExecution, StoredFeedback,
+    Ack, Actor, AgentState, ApiKey, AuditEntry, Checkpoint, ContentHash, Deployment, Event, FeedbackStats,
+    LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, News, Organisation, QueueStatus, StoreError,
+    StoredDecision, StoredExecution, StoredFeedback,
 };
 
 /// How to open a store.
@@ -37,7 +36,7 @@ pub struct StoreOptions {
     /// Key ids with their checks, compared with what the database was made with.
     pub key_checks: Vec<(u16, [u8; 32])>,
     /// Names what people wrote, by a keyed hash of the organisation.
-    pub content_hash: Arc<dyn Fn(OrganisationId, &[u8]) -> [u8; 18] + Send + Sync>,
+    pub content_hash: Arc<ContentHash>,
 }
 
 impl std::fmt::Debug for StoreOptions {
@@ -130,8 +129,7 @@ impl Store {
             }
         }
         check_master_key(&mut connection, &options.key_checks).await?;
-        let hash: Arc<ContentHash> = options.content_hash;
-        let writer = Writer::start(&place, connection, options.queue_capacity.max(1), hash)?;
+        let writer = Writer::start(&place, connection, options.queue_capacity.max(1), options.content_hash)?;
         Ok(Self { writer: Arc::new(writer), pool: Pool::new(place, options.readers) })
     }
 
@@ -167,7 +165,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is a listener already.
-    pub fn on_news(&self, listener: Box<dyn Fn(&[News]) + Send + Sync>) -> Result<()> {
+    pub fn on_news(&self, listener: Listener) -> Result<()> {
         self.writer.listen(listener)
     }
 

@@ -11,6 +11,12 @@ use upswing_domain::{
 /// A keyed hash of what a client sent (see `upswing-privacy`). The stored one and those of older keys.
 pub type Fingerprint = [u8; 18];
 
+/// Names what people wrote, by a keyed hash of the organisation.
+pub type ContentHash = dyn Fn(OrganisationId, &[u8]) -> [u8; 18] + Send + Sync;
+
+/// Called after each commit with what changed.
+pub type Listener = Box<dyn Fn(&[News]) + Send + Sync>;
+
 /// Something that happened, to be written.
 #[derive(Debug, Clone)]
 pub enum Event {

@@ -13,10 +13,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::collect::plan::ContentHash;
 use crate::collect::{Definitions, Item, write_batch};
 use crate::engine::{Connection, Postgres, Sqlite};
-use crate::{Ack, News, QueueStatus, StoreError};
+use crate::{Ack, ContentHash, Listener, News, QueueStatus, StoreError};
 
 /// The most events in one commit.
 const BATCH: usize = 1000;
@@ -40,9 +39,6 @@ impl Place {
         }
     }
 }
-
-/// Called after each commit with what changed.
-pub(crate) type Listener = Box<dyn Fn(&[News]) + Send + Sync>;
 
 /// An administrative write: performs its own transaction and answers its caller.
 pub(crate) trait Job: Send {

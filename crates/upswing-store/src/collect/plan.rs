@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::definition::Definitions;
 use super::rows;
 use crate::value::Value;
-use crate::{Ack, Event, Fingerprint, News};
+use crate::{Ack, ContentHash, Event, Fingerprint, News};
 
 /// What is known of a decision.
 #[derive(Debug, Clone)]
@@ -142,9 +142,6 @@ pub(super) struct Rows {
     pub(super) agent_heads: BTreeMap<Key<AgentId>, Position>,
     pub(super) heads: BTreeMap<OrganisationId, Position>,
 }
-
-/// Names content by a keyed hash of the organisation.
-pub(crate) type ContentHash = dyn Fn(OrganisationId, &[u8]) -> [u8; 18] + Send + Sync;
 
 /// A batch while it is planned.
 pub(super) struct Plan<'a> {

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::definition::Definitions;
 use super::plan::{
-    ContentHash, DecisionFacts, ExecutionFacts, FeedbackFacts, Known, OutcomeFacts, Plan, Rows, SignalFacts,
+    DecisionFacts, ExecutionFacts, FeedbackFacts, Known, OutcomeFacts, Plan, Rows, SignalFacts,
 };
 use super::rows;
 use crate::engine::{Batch, Connection, tables};
 use crate::value::{Row, Value};
-use crate::{Ack, Event, StoreError};
+use crate::{Ack, ContentHash, Event, StoreError};
 
 /// An event on its way to the disk.
 #[derive(Debug, Clone)]

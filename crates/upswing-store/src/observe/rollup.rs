@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use upswing_stats::Sketch;
 use upswing_domain::{
     AgentId, Context, MAX_SEGMENT_VALUES, OrganisationId, Position, Reward, SEGMENT_OTHER, Segment,
     Timestamp, VersionId,
 };
+use upswing_stats::Sketch;
 
 use crate::collect::{context_of, read, rows};
 use crate::engine::{Connection, tables};

@@ -50,7 +50,8 @@ async fn the_same_again_changes_nothing_and_other_content_is_a_conflict() {
         let ledger = world.ledger().await;
         let second = world.write(events()).await;
         for (first, second) in first.iter().zip(&second) {
-            let (Ack::Stored { position: a, .. }, Ack::Duplicate { position: b, .. }) = (first, second) else {
+            let (Ack::Stored { position: a, .. }, Ack::Duplicate { position: b, .. }) = (first, second)
+            else {
                 panic!("{first:?} then {second:?}")
             };
             assert_eq!(a, b);
@@ -89,7 +90,8 @@ async fn rewards_come_late_are_revised_and_stand_in_the_ledger() {
         assert!(ledger.iter().all(|l| l.first_position == ledger[0].position));
         assert_eq!(ledger[0].context, world.decision(1).context);
         assert!((ledger[0].propensity - 0.25).abs() < 1e-12);
-        let effects = world.store.feedback_effects(world.organisation, world.feedback(11, 1, 1.0).id).await.unwrap();
+        let effects =
+            world.store.feedback_effects(world.organisation, world.feedback(11, 1, 1.0).id).await.unwrap();
         assert_eq!(effects, ledger[1..2]);
         world.store.close().await;
         database
@@ -142,7 +144,10 @@ async fn a_token_restores_a_lost_decision_once() {
             Event::Feedback { feedback, fingerprints, restore: Some(lost.clone()), token_uses: Some(2) }
         };
         let acks = world.write(vec![with_token(10), with_token(11), with_token(12)]).await;
-        assert!(matches!(acks[..], [Ack::Stored { .. }, Ack::Stored { .. }, Ack::TokenExhausted]), "{acks:?}");
+        assert!(
+            matches!(acks[..], [Ack::Stored { .. }, Ack::Stored { .. }, Ack::TokenExhausted]),
+            "{acks:?}"
+        );
         let stored = world.store.decision(world.organisation, lost.id).await.unwrap().unwrap();
         assert_eq!(stored.decision, lost);
         assert_eq!(world.ledger().await.len(), 1);
@@ -238,21 +243,31 @@ async fn pages_walk_everything_once() {
     on_both("pages_walk_everything_once", |database| async move {
         let world = World::new(&database).await;
         let events = (1..=25).flat_map(|n| {
-            [Event::Decision(world.decision(n)), execution(world.execution(n)), feedback(world.feedback(n + 100, n, 1.0))]
+            [
+                Event::Decision(world.decision(n)),
+                execution(world.execution(n)),
+                feedback(world.feedback(n + 100, n, 1.0)),
+            ]
         });
         world.write(events.collect()).await;
         let (mut after, mut seen) = (None, Vec::new());
         loop {
-            let page = world.store.export_feedback(world.organisation, Some(world.agent), after, 10).await.unwrap();
+            let page =
+                world.store.export_feedback(world.organisation, Some(world.agent), after, 10).await.unwrap();
             let Some(last) = page.last() else { break };
             after = Some(last.feedback.id);
             seen.extend(page.into_iter().map(|f| f.feedback.id));
         }
         assert_eq!(seen.len(), 25);
         assert!(seen.is_sorted());
-        assert_eq!(world.store.export_decisions(world.organisation, None, None, 100).await.unwrap().len(), 25);
+        assert_eq!(
+            world.store.export_decisions(world.organisation, None, None, 100).await.unwrap().len(),
+            25
+        );
         let nobody = Some(upswing_domain::AgentId(uuid::Uuid::from_u128(5)));
-        assert!(world.store.export_executions(world.organisation, nobody, None, 100).await.unwrap().is_empty());
+        assert!(
+            world.store.export_executions(world.organisation, nobody, None, 100).await.unwrap().is_empty()
+        );
         world.store.close().await;
         database
     })

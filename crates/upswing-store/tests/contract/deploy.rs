@@ -20,7 +20,13 @@ async fn every_change_of_what_serves_is_an_epoch_and_a_line_in_the_audit_log() {
         let deployments = world.store.deployments(world.organisation, world.agent, None, 50).await.unwrap();
         let kinds: Vec<_> = deployments.iter().map(|d| d.kind.as_str()).collect();
         let expected = [
-            "policy_changed", "rolled_back", "rolled_back", "promoted", "promoted", "version_added", "version_added",
+            "policy_changed",
+            "rolled_back",
+            "rolled_back",
+            "promoted",
+            "promoted",
+            "version_added",
+            "version_added",
             "created",
         ];
         assert_eq!(kinds, expected);
@@ -29,8 +35,15 @@ async fn every_change_of_what_serves_is_an_epoch_and_a_line_in_the_audit_log() {
         let audit = world.store.audit(world.organisation, None, 50).await.unwrap();
         let actions: Vec<_> = audit.iter().map(|a| a.action.as_str()).collect();
         let expected = [
-            "agent.set_policy", "version.roll_back", "version.roll_back", "version.promote", "version.promote",
-            "version.add", "version.add", "agent.create", "organisation.create",
+            "agent.set_policy",
+            "version.roll_back",
+            "version.roll_back",
+            "version.promote",
+            "version.promote",
+            "version.add",
+            "version.add",
+            "agent.create",
+            "organisation.create",
         ];
         assert_eq!(actions, expected);
         let unknown = upswing_domain::VersionId([9; 32]);
@@ -107,7 +120,9 @@ async fn a_new_reward_definition_folds_what_is_stored_again() {
         let state = world.store.set_reward_definition(who, world.agent, definition).await.unwrap();
         assert_eq!(state.agent.definition_version, 2);
         // What comes meanwhile already counts by the new one.
-        world.write(vec![Event::Decision(world.decision(2000)), feedback(world.feedback(20_000, 2000, 1.0))]).await;
+        world
+            .write(vec![Event::Decision(world.decision(2000)), feedback(world.feedback(20_000, 2000, 1.0))])
+            .await;
         let mut pieces = 1;
         while !world.store.refold(world.organisation, world.agent, NOW).await.unwrap() {
             pieces += 1;

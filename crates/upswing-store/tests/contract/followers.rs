@@ -39,10 +39,12 @@ async fn rollups_fold_revisions_away_and_say_how_far_they_are() {
         assert!((latency[0].mean - 300.0).abs() < 2.0, "{:?}", latency[0]);
         let median = latency[0].quantiles.unwrap()[0];
         assert!((median / 300.0 - 1.0).abs() < 0.03, "{median}");
-        let (by_task, _) = world.store.performance(world.organisation, world.agent, "task", Timestamp(0)).await.unwrap();
+        let (by_task, _) =
+            world.store.performance(world.organisation, world.agent, "task", Timestamp(0)).await.unwrap();
         let tasks: std::collections::BTreeSet<_> = by_task.iter().map(|s| s.segment_value.as_str()).collect();
         assert_eq!(tasks.into_iter().collect::<Vec<_>>(), ["task-0", "task-1", "task-2"]);
-        let edges = world.store.lineage(world.organisation, "rollup", &world.agent.to_string()).await.unwrap();
+        let edges =
+            world.store.lineage(world.organisation, "rollup", &world.agent.to_string()).await.unwrap();
         assert_eq!(edges.len(), 3);
         assert_eq!(edges[0].to, Some(position));
         world.store.close().await;
@@ -63,7 +65,8 @@ async fn segments_beyond_the_cap_are_other() {
         });
         world.write(events.collect()).await;
         while !world.store.fold_rollups(world.organisation, world.agent, NOW).await.unwrap() {}
-        let (by_task, _) = world.store.performance(world.organisation, world.agent, "task", Timestamp(0)).await.unwrap();
+        let (by_task, _) =
+            world.store.performance(world.organisation, world.agent, "task", Timestamp(0)).await.unwrap();
         let executions: Vec<_> = by_task.iter().filter(|s| s.metric == "executions").collect();
         assert_eq!(executions.len(), upswing_domain::MAX_SEGMENT_VALUES + 1);
         let other = executions.iter().find(|s| s.segment_value == upswing_domain::SEGMENT_OTHER).unwrap();
@@ -78,7 +81,8 @@ async fn segments_beyond_the_cap_are_other() {
 async fn feedback_is_counted_and_no_evidence_is_not_zero() {
     on_both("feedback_is_counted_and_no_evidence_is_not_zero", |database| async move {
         let world = World::new(&database).await;
-        let empty = world.store.feedback_stats(world.organisation, Some(world.agent), Timestamp(0)).await.unwrap();
+        let empty =
+            world.store.feedback_stats(world.organisation, Some(world.agent), Timestamp(0)).await.unwrap();
         assert_eq!((empty.total, empty.average_rating, empty.satisfaction_rate), (0, None, None));
         let kinds = [
             (FeedbackType::ThumbsUp, None),
@@ -111,28 +115,39 @@ async fn feedback_is_counted_and_no_evidence_is_not_zero() {
 
 #[tokio::test]
 async fn an_absent_metric_becomes_zero_after_its_window_and_gives_way_to_a_value() {
-    on_both("an_absent_metric_becomes_zero_after_its_window_and_gives_way_to_a_value", |database| async move {
-        let world = World::new(&database).await;
-        let mut definition = RewardDefinition::default();
-        definition.metrics.get_mut("reward").unwrap().absence = Absence::ZeroAfter(3600);
-        world.store.set_reward_definition(actor(world.organisation), world.agent, definition).await.unwrap();
-        while !world.store.refold(world.organisation, world.agent, NOW).await.unwrap() {}
-        world
-            .write(vec![execution(world.execution(1)), execution(world.execution(2)), feedback(world.feedback(10, 2, 0.7))])
-            .await;
-        let early = NOW.plus_seconds(3599);
-        assert_eq!(world.store.fold_absences(world.organisation, world.agent, early).await.unwrap(), 0);
-        let due = NOW.plus_seconds(3600);
-        assert_eq!(world.store.fold_absences(world.organisation, world.agent, due).await.unwrap(), 1);
-        assert_eq!(world.store.fold_absences(world.organisation, world.agent, due).await.unwrap(), 0);
-        let get = |id| world.store.execution(world.organisation, world.execution(id).id);
-        assert_eq!(get(1).await.unwrap().unwrap().reward.map(|r| r.get()), Some(0.0));
-        world.write(vec![feedback(world.feedback(11, 1, 0.9))]).await;
-        assert_eq!(get(1).await.unwrap().unwrap().reward.map(|r| r.get()), Some(0.9));
-        assert_eq!(get(2).await.unwrap().unwrap().reward.map(|r| r.get()), Some(0.7));
-        world.store.close().await;
-        database
-    })
+    on_both(
+        "an_absent_metric_becomes_zero_after_its_window_and_gives_way_to_a_value",
+        |database| async move {
+            let world = World::new(&database).await;
+            let mut definition = RewardDefinition::default();
+            definition.metrics.get_mut("reward").unwrap().absence = Absence::ZeroAfter(3600);
+            world
+                .store
+                .set_reward_definition(actor(world.organisation), world.agent, definition)
+                .await
+                .unwrap();
+            while !world.store.refold(world.organisation, world.agent, NOW).await.unwrap() {}
+            world
+                .write(vec![
+                    execution(world.execution(1)),
+                    execution(world.execution(2)),
+                    feedback(world.feedback(10, 2, 0.7)),
+                ])
+                .await;
+            let early = NOW.plus_seconds(3599);
+            assert_eq!(world.store.fold_absences(world.organisation, world.agent, early).await.unwrap(), 0);
+            let due = NOW.plus_seconds(3600);
+            assert_eq!(world.store.fold_absences(world.organisation, world.agent, due).await.unwrap(), 1);
+            assert_eq!(world.store.fold_absences(world.organisation, world.agent, due).await.unwrap(), 0);
+            let get = |id| world.store.execution(world.organisation, world.execution(id).id);
+            assert_eq!(get(1).await.unwrap().unwrap().reward.map(|r| r.get()), Some(0.0));
+            world.write(vec![feedback(world.feedback(11, 1, 0.9))]).await;
+            assert_eq!(get(1).await.unwrap().unwrap().reward.map(|r| r.get()), Some(0.9));
+            assert_eq!(get(2).await.unwrap().unwrap().reward.map(|r| r.get()), Some(0.7));
+            world.store.close().await;
+            database
+        },
+    )
     .await;
 }
 

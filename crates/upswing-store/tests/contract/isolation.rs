@@ -41,7 +41,10 @@ async fn every_table_with_an_organisation_forces_row_security_and_fails_closed()
     assert!(client.batch_execute(&insert).await.is_err());
     // One set: its rows alone, though no statement says which.
     client
-        .batch_execute(&format!("BEGIN; SELECT set_config('upswing.organisations', '{}', true)", world.organisation))
+        .batch_execute(&format!(
+            "BEGIN; SELECT set_config('upswing.organisations', '{}', true)",
+            world.organisation
+        ))
         .await
         .unwrap();
     for table in ["execution", "stream_head", "agent", "audit_entry"] {

@@ -1,4 +1,6 @@
 //! The contract of the store: every test runs on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
+#![expect(clippy::disallowed_methods, reason = "where the database is comes from the environment")]
 
 mod collect;
 mod deploy;

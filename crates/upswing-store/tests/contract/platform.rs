@@ -47,7 +47,9 @@ async fn a_database_belongs_to_its_master_key() {
         assert!(error.to_string().contains("another master key 1"), "{error}");
         other.key_checks = vec![(2, [8; 32]), (1, [7; 32])];
         Store::open(other).await.unwrap().close().await;
-        let Err(error) = Store::open(options(&database.url)).await else { panic!("opened without the newer key") };
+        let Err(error) = Store::open(options(&database.url)).await else {
+            panic!("opened without the newer key")
+        };
         assert!(error.to_string().contains("another master key 2"), "{error}");
         database
     })
@@ -100,7 +102,10 @@ async fn a_closed_store_refuses_and_has_written_what_was_queued() {
             world.store.record_decision(world.organisation, world.decision(n), patience).await.unwrap();
         }
         world.store.close().await;
-        let error = world.store.write(world.organisation, NOW, vec![crate::support::execution(world.execution(1))]).await;
+        let error = world
+            .store
+            .write(world.organisation, NOW, vec![crate::support::execution(world.execution(1))])
+            .await;
         assert!(matches!(error, Err(StoreError::Closing)), "{error:?}");
         let again = database.store().await;
         assert_eq!(again.export_decisions(world.organisation, None, None, 1000).await.unwrap().len(), 500);

@@ -6,17 +6,17 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use upswing_domain::{
-    AgentId, AgentName, Context, ContextValue, Decision, DecisionId, DecisionReason, Dimensions, Execution, ExecutionId,
-    Feedback, FeedbackId, FeedbackSource, FeedbackType, OrganisationId, Origin, PolicyConfig, Probability,
-    RewardDefinition, Timestamp, Version, VersionId,
+    AgentId, AgentName, Context, ContextValue, Decision, DecisionId, DecisionReason, Dimensions, Execution,
+    ExecutionId, Feedback, FeedbackId, FeedbackSource, FeedbackType, OrganisationId, Origin, PolicyConfig,
+    Probability, RewardDefinition, Timestamp, Version, VersionId,
 };
-use upswing_store::{Ack, Actor, AgentState, Event, Fingerprint, NewAgent, Store, StoreOptions};
+use upswing_store::{Ack, Actor, Event, Fingerprint, NewAgent, Store, StoreOptions};
 use uuid::Uuid;
 
-pub const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 
 /// Names what a test could not run and why; a failure where everything is required.
-pub fn skipped(test: &str, reason: &str) {
+pub(crate) fn skipped(test: &str, reason: &str) {
     let line = format!("SKIPPED {test}: {reason}");
     assert!(std::env::var_os("UPSWING_REQUIRE_ALL").is_none(), "{line}");
     eprintln!("{line}");
@@ -27,19 +27,19 @@ pub fn skipped(test: &str, reason: &str) {
 }
 
 /// A database that is gone when the test ends.
-pub struct Database {
-    pub url: String,
+pub(crate) struct Database {
+    pub(crate) url: String,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Database {
-    pub fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { url: format!("sqlite:{}", folder.path().join("upswing.db").display()), _folder: Some(folder) }
     }
 
     /// A fresh database on the server of `DATABASE_URL`, if there is one.
-    pub async fn postgres() -> Option<Self> {
+    pub(crate) async fn postgres() -> Option<Self> {
         let url = std::env::var("DATABASE_URL").ok()?;
         let name = format!("upswing_test_{}", Uuid::new_v4().simple());
         let admin = connect(&url).await;
@@ -47,11 +47,11 @@ impl Database {
         Some(Self { url: with_database(&url, &name), _folder: None })
     }
 
-    pub async fn store(&self) -> Store {
+    pub(crate) async fn store(&self) -> Store {
         Store::open(options(&self.url)).await.unwrap()
     }
 
-    pub async fn drop(self) {
+    pub(crate) async fn drop(self) {
         if let Some(url) = std::env::var("DATABASE_URL").ok().filter(|_| self._folder.is_none()) {
             let name = self.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
             let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
@@ -65,7 +65,7 @@ impl Database {
 }
 
 /// A plain connection, with the rights of the URL's role.
-pub async fn connect(url: &str) -> tokio_postgres::Client {
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     tokio::task::spawn(async move {
         let _ = connection.await;
@@ -83,7 +83,7 @@ fn with_database(url: &str, name: &str) -> String {
     query.map_or_else(|| format!("{base}/{name}"), |q| format!("{base}/{name}?{q}"))
 }
 
-pub fn options(url: &str) -> StoreOptions {
+pub(crate) fn options(url: &str) -> StoreOptions {
     StoreOptions {
         url: url.to_owned(),
         queue_capacity: 4096,
@@ -98,7 +98,7 @@ pub fn options(url: &str) -> StoreOptions {
 }
 
 /// Runs a test on SQLite, and on PostgreSQL where there is one.
-pub async fn on_both<F, Fut>(name: &str, test: F)
+pub(crate) async fn on_both<F, Fut>(name: &str, test: F)
 where
     F: Fn(Database) -> Fut,
     Fut: Future<Output = Database>,
@@ -111,19 +111,19 @@ where
 }
 
 /// An organisation with an agent that has two versions.
-pub struct World {
-    pub store: Store,
-    pub organisation: OrganisationId,
-    pub agent: AgentId,
-    pub versions: Vec<VersionId>,
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) organisation: OrganisationId,
+    pub(crate) agent: AgentId,
+    pub(crate) versions: Vec<VersionId>,
 }
 
 impl World {
-    pub async fn new(database: &Database) -> Self {
+    pub(crate) async fn new(database: &Database) -> Self {
         Self::within(database.store().await).await
     }
 
-    pub async fn within(store: Store) -> Self {
+    pub(crate) async fn within(store: Store) -> Self {
         let organisation = OrganisationId(Uuid::now_v7());
         store.create_organisation(organisation, "Test".to_owned(), NOW).await.unwrap();
         let agent = AgentId(Uuid::now_v7());
@@ -156,11 +156,7 @@ impl World {
         Self { store, organisation, agent, versions }
     }
 
-    pub async fn state(&self) -> AgentState {
-        self.store.agent(self.organisation, self.agent).await.unwrap().unwrap()
-    }
-
-    pub fn decision(&self, id: u128) -> Decision {
+    pub(crate) fn decision(&self, id: u128) -> Decision {
         let task = ContextValue::Category(format!("task-{}", id % 3));
         Decision {
             id: DecisionId(Uuid::from_u128(id)),
@@ -178,7 +174,7 @@ impl World {
         }
     }
 
-    pub fn execution(&self, id: u128) -> Execution {
+    pub(crate) fn execution(&self, id: u128) -> Execution {
         Execution {
             id: ExecutionId(Uuid::from_u128(id)),
             agent: self.agent,
@@ -200,7 +196,7 @@ impl World {
         }
     }
 
-    pub fn feedback(&self, id: u128, execution: u128, reward: f64) -> Feedback {
+    pub(crate) fn feedback(&self, id: u128, execution: u128, reward: f64) -> Feedback {
         Feedback {
             id: FeedbackId(Uuid::from_u128(id)),
             agent: self.agent,
@@ -218,36 +214,31 @@ impl World {
         }
     }
 
-    pub async fn write(&self, events: Vec<Event>) -> Vec<Ack> {
+    pub(crate) async fn write(&self, events: Vec<Event>) -> Vec<Ack> {
         self.store.write(self.organisation, NOW, events).await.unwrap()
     }
 
-    /// Waits until decisions that were queued are on disk: a write behind them.
-    pub async fn settle(&self) {
-        self.store.lease("settle", "test", NOW, 0).await.unwrap();
-    }
-
-    pub async fn ledger(&self) -> Vec<upswing_store::LedgerEntry> {
+    pub(crate) async fn ledger(&self) -> Vec<upswing_store::LedgerEntry> {
         let zero = upswing_domain::Position(0);
         self.store.ledger(self.organisation, self.agent, zero, 100_000).await.unwrap()
     }
 }
 
-pub fn actor(organisation: OrganisationId) -> Actor {
+pub(crate) fn actor(organisation: OrganisationId) -> Actor {
     Actor { organisation, key: None, now: NOW, request: Some("request".to_owned()) }
 }
 
 /// A fingerprint that follows from what is said.
-pub fn fingerprint(what: &str) -> Vec<Fingerprint> {
+pub(crate) fn fingerprint(what: &str) -> Vec<Fingerprint> {
     vec![blake3::hash(what.as_bytes()).as_bytes()[..18].try_into().unwrap()]
 }
 
-pub fn execution(execution: Execution) -> Event {
+pub(crate) fn execution(execution: Execution) -> Event {
     let fingerprints = fingerprint(&format!("{execution:?}"));
     Event::Execution { execution, fingerprints, restore: None }
 }
 
-pub fn feedback(feedback: Feedback) -> Event {
+pub(crate) fn feedback(feedback: Feedback) -> Event {
     let fingerprints = fingerprint(&format!("{feedback:?}"));
     Event::Feedback { feedback, fingerprints, restore: None, token_uses: None }
 }
