@@ -1,5 +1,7 @@
 //! The program as people use it.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 mod common;
 
 use std::fmt::Write as _;
@@ -189,7 +191,8 @@ async fn a_second_run_on_the_same_server_says_so() {
     assert!(second.contains("This is run 1 of seed 1 on this server"), "{second}");
     let agents = server.get("/api/learning/agents").await;
     assert_eq!(agents["agents"].as_array().unwrap().len(), 4, "{agents}");
-    let refused = ["replay", file.to_str().unwrap(), "--server", &server.url, "--key", "up_sk_nobody", "--quiet"];
+    let refused =
+        ["replay", file.to_str().unwrap(), "--server", &server.url, "--key", "up_sk_nobody", "--quiet"];
     assert!(fail(folder.path(), &refused).contains("upswing keys create"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -132,11 +132,7 @@ struct Values {
     crowded: bool,
 }
 
-fn read_lines(
-    input: impl Read + BufRead,
-    range: RewardRange,
-    segment: Option<&str>,
-) -> Result<Outcomes, Failure> {
+fn read_lines(input: impl BufRead, range: RewardRange, segment: Option<&str>) -> Result<Outcomes, Failure> {
     let mut outcomes = Outcomes {
         versions: Vec::new(),
         contexts: Vec::new(),

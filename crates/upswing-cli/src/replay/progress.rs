@@ -54,7 +54,7 @@ impl Progress {
         let count = self.count.get() + 1;
         self.count.set(count);
         self.sum.set(self.sum.get() + reward);
-        if count % STRIDE != 0 {
+        if !count.is_multiple_of(STRIDE) {
             return;
         }
         let mean = self.sum.get() / count as f64;

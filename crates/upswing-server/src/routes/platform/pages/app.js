@@ -183,7 +183,7 @@ function tiles(curve, policy, gathered, versions) {
   const leader = last && versions.slice().sort((a, b) => (last.versions[b.version] || 0) - (last.versions[a.version] || 0))[0];
   const list = [
     ["Rewards learned from", number.format(policy.observations), `policy ${policy.policy}`],
-    ["Mean reward now", enough ? three(last.mean) : null, enough && `of the latest ${number.format(last.count)}; ${three(gathered.points[0].mean)} at the beginning`],
+    ["Mean reward now", enough ? three(last.mean) : null, enough && `${interval(last.mean, last.count).map(three).join(" to ")} (95 %), the latest ${number.format(last.count)}; ${three(gathered.points[0].mean)} at first`],
     ["Most of the traffic", enough && leader ? leader.label : null, enough && leader && `${percent((last.versions[leader.version] || 0) / last.count)} of the latest`],
   ];
   show("tiles", list, () => list.map(([term, value, note]) =>
@@ -234,9 +234,11 @@ function segmentTable(key, rows, versions) {
   show("segments", [key, rows, versions.map((v) => v.label)], () => [head(key, ...versions.map((v) => v.label)), h("tbody", {}, values.map((value) => {
     const cells = versions.map((v) => rows.find((row) => row.value === value && row.version === v.version));
     const known = cells.map((cell) => (cell && cell.count >= ENOUGH_OF_A_VERSION ? cell.mean : null));
-    const best = known.filter((mean) => mean !== null).length > 1 ? Math.max(...known.map((mean) => mean ?? -1)) : null;
+    // Marked only where the interval lies above those of all others.
+    const bounds = cells.map((cell, i) => (known[i] === null ? null : interval(known[i], cell.count)));
+    const best = (i) => bounds.filter(Boolean).length > 1 && bounds.every((b, j) => i === j || !b || b[1] < bounds[i][0]);
     return h("tr", {}, h("th", { scope: "row" }, value), cells.map((cell, i) =>
-      h("td", {}, known[i] === null ? unknown(cell ? `only ${cell.count}` : "none yet") : [h("span", known[i] === best ? { class: "best" } : {}, three(known[i])), " ", h("span", { class: "unknown" }, `of ${number.format(cell.count)}`)])));
+      h("td", {}, known[i] === null ? unknown(cell ? `only ${cell.count}` : "none yet") : [h("span", best(i) ? { class: "best" } : {}, three(known[i])), " ", h("span", { class: "unknown" }, `of ${number.format(cell.count)}`)])));
   }))]);
 }
 
