@@ -25,7 +25,12 @@ pub(super) struct Folded {
     pub(super) changed: bool,
     pub(super) saved_position: Position,
     pub(super) saved_at: Instant,
+    /// How large the last checkpoint was.
+    saved_bytes: usize,
 }
+
+/// How much an agent's checkpoints may write: beside what they are for, they share the disk with the events.
+const SAVED_BYTES_PER_SECOND: f64 = 1e6;
 
 /// What a checkpoint holds.
 #[derive(Serialize, Deserialize)]
@@ -45,6 +50,7 @@ impl Folded {
             changed: false,
             saved_position: Position(0),
             saved_at: Instant::now(),
+            saved_bytes: 0,
         }
     }
 
@@ -112,8 +118,14 @@ impl Folded {
         }
     }
 
+    /// Whether another checkpoint would write more than its share: a large state is saved less often.
+    pub(super) fn rests(&self) -> bool {
+        self.saved_at.elapsed().as_secs_f64() * SAVED_BYTES_PER_SECOND < self.saved_bytes as f64
+    }
+
     /// Notes that a checkpoint has everything.
-    pub(super) fn saved(&mut self) {
+    pub(super) fn saved(&mut self, bytes: usize) {
+        self.saved_bytes = bytes;
         self.changed = false;
         self.saved_position = self.position;
         self.saved_at = Instant::now();
@@ -133,6 +145,7 @@ impl Folded {
             changed: false,
             saved_position: checkpoint.position,
             saved_at: Instant::now(),
+            saved_bytes: checkpoint.state.len(),
         })
     }
 

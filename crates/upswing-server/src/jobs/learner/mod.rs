@@ -335,12 +335,13 @@ impl Learner {
     /// Checkpoints what has changed.
     async fn save(&mut self, idle_too: bool) -> Result<(), StoreError> {
         let Some(fence) = self.lease else { return Ok(()) };
+        let last = idle_too;
         let idle_too = idle_too || self.app.shared_database;
         let mut lost = false;
         for (key, folded) in &mut self.agents {
             let moved = folded.position > folded.saved_position;
             let idle = moved && (idle_too || folded.saved_at.elapsed() >= SAVE_IDLE);
-            if !folded.changed && !idle {
+            if (!folded.changed && !idle) || (!last && folded.rests()) {
                 continue;
             }
             let Some(agent) = self.app.registry.agent(key.0, key.1) else { continue };
@@ -348,8 +349,9 @@ impl Learner {
             let checkpoint = folded.to_checkpoint(definition);
             let lease = Some((LEARNER.to_owned(), self.app.instance.clone(), fence));
             let now = self.app.now();
+            let bytes = checkpoint.state.len();
             match self.app.store.save_checkpoint(key.0, key.1, LEARNER, lease, now, checkpoint).await {
-                Ok(()) => folded.saved(),
+                Ok(()) => folded.saved(bytes),
                 Err(StoreError::LeaseLost) => {
                     lost = true;
                     break;
