@@ -5,7 +5,9 @@
 mod common;
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use common::{Served, skip, succeed, upswing};
 use serde_json::{Value, json};
@@ -225,4 +227,55 @@ fn the_demonstration_teaches_and_finds_itself_again() {
     let key = |text: &str| text.split("/#key=").nth(1).unwrap().lines().next().unwrap().to_owned();
     let second = succeed(folder.path(), &arguments);
     assert_eq!(key(&second), key(&first));
+}
+
+/// A browser, headless; `None` where there is none.
+fn browser() -> Option<Command> {
+    let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    })?;
+    let mut command = Command::new(found);
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
+    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    Some(command)
+}
+
+#[test]
+fn the_page_draws_what_was_learned_in_a_browser() {
+    let Some(mut browser) = browser() else {
+        return skip(
+            "cli::the_page_draws_what_was_learned_in_a_browser",
+            "no Chromium: install the package chromium",
+        );
+    };
+    let folder = tempfile::tempdir().unwrap();
+    succeed(folder.path(), &["demo", "--data", "demo", "--listen", "127.0.0.1:0", "--for", "400"]);
+    let mut server = upswing(folder.path())
+        .args(["demo", "--data", "demo", "--listen", "127.0.0.1:0", "--no-simulation"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let link =
+        lines.find_map(|line| line.unwrap().split("look here").nth(1).map(|l| l.trim().to_owned())).unwrap();
+    let profile = folder.path().join("profile");
+    let output = browser
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(["--virtual-time-budget=8000", "--dump-dom", &link])
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let page = String::from_utf8_lossy(&output.stdout);
+    let part = |id: &str| page.split(&format!("id=\"{id}\"")).nth(1).unwrap_or_default().to_owned();
+    assert!(part("name").starts_with(">support-answers<"), "{page}");
+    assert!(part("description").contains("SIMULATED"), "{page}");
+    let curve = part("curve");
+    assert!(curve.contains("<svg") && curve.contains("<path"), "no curve: {page}");
+    for version in ["concise", "step_by_step", "with_sources"] {
+        assert!(part("versions").contains(version), "no {version}: {page}");
+    }
+    let key = link.split("#key=").nth(1).unwrap();
+    assert!(!page.contains(key), "the key is nowhere in the page");
 }
