@@ -32,7 +32,7 @@ pub enum Absence {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignalRule {
-    /// Weight against the other kinds, above 0 up to 1000.
+    /// Weight against the other kinds, 0.001 to 1000.
     #[serde(default = "one")]
     pub weight: f64,
     /// For a correction: the reward of an answer that had to be corrected. Ignored elsewhere.
@@ -51,7 +51,7 @@ pub struct MetricRule {
     /// Which way is better.
     #[serde(default)]
     pub direction: Direction,
-    /// Weight against the other kinds, above 0 up to 1000.
+    /// Weight against the other kinds, 0.001 to 1000.
     #[serde(default = "one")]
     pub weight: f64,
     /// What it means when it does not come.
@@ -176,10 +176,10 @@ impl RewardDefinition {
     /// Names the first field that is out of range.
     pub fn validate(&self) -> Result<(), Invalid> {
         let weight = |field: String, weight: f64| {
-            if weight > 0.0 && weight <= 1000.0 {
+            if (0.001..=1000.0).contains(&weight) {
                 Ok(())
             } else {
-                Err(Invalid::new(field, weight, "a number above 0, up to 1000"))
+                Err(Invalid::new(field, weight, "a number from 0.001 to 1000"))
             }
         };
         let rules = [("rating", &self.rating), ("thumb", &self.thumb), ("correction", &self.correction)];

@@ -65,6 +65,8 @@ pub enum Ack {
     Conflict,
     /// The browser's token has been used up.
     TokenExhausted,
+    /// What it refers to belongs to another agent; the sentence says what.
+    OtherAgent(&'static str),
     /// The database refused this one event, not the others.
     Refused(String),
 }

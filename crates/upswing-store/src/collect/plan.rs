@@ -232,7 +232,7 @@ impl Plan<'_> {
         let decision = execution.decision.or(implied);
         let decided = decision.and_then(|id| self.known.decisions.get(&(organisation, id)));
         if decided.is_some_and(|d| d.agent != execution.agent) {
-            return Ack::Refused("the decision belongs to another agent".to_owned());
+            return Ack::OtherAgent("the decision belongs to another agent");
         }
         let version = execution.version.or(decided.map(|d| d.version));
         // Traffic is what it was decided for, whatever the report of it leaves out.
@@ -282,7 +282,7 @@ impl Plan<'_> {
             None => self.known.executions.get(&target).map(|e| e.agent),
         };
         if agent.is_some_and(|agent| agent != feedback.agent) {
-            return Ack::Refused("the execution belongs to another agent".to_owned());
+            return Ack::OtherAgent("the execution belongs to another agent");
         }
         let used = self.known.outcomes.get(&target).map_or(0, |o| o.token_uses);
         if token_uses.is_some_and(|limit| used >= i64::from(limit)) {
@@ -316,7 +316,7 @@ impl Plan<'_> {
     ) -> Option<Ack> {
         let decision = decision?;
         if decision.agent != agent {
-            return Some(Ack::Refused("the token belongs to another agent".to_owned()));
+            return Some(Ack::OtherAgent("the token belongs to another agent"));
         }
         self.decide(organisation, now, decision);
         None

@@ -367,6 +367,10 @@ fn database(error: tokio_postgres::Error) -> StoreError {
         {
             StoreError::Unavailable(detail)
         }
+        // U+0000 is a character to SQLite and none to PostgreSQL.
+        Some(code) if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
+            StoreError::Invalid(upswing_domain::Invalid::new("text", "U+0000", "text without U+0000"))
+        }
         Some(_) => StoreError::Database(detail),
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Moments {
 
 impl Moments {
     fn add(&mut self, value: f64, count: i64) {
-        let millionths = (value * 1e6).round().clamp(-1e17, 1e17) as i64;
+        let millionths = (value * 1e6).round().clamp(-1e18, 1e18) as i64;
         self.count += count;
         self.sum = self.sum.saturating_add(millionths.saturating_mul(count));
         let square = i128::from(millionths) * i128::from(millionths) * i128::from(count);

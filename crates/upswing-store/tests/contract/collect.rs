@@ -184,7 +184,7 @@ async fn another_agents_execution_is_not_answered_for() {
         let mut other = world.feedback(10, 1, 1.0);
         other.agent = upswing_domain::AgentId(uuid::Uuid::from_u128(99));
         let acks = world.write(vec![execution(world.execution(1)), feedback(other)]).await;
-        assert!(matches!(acks[..], [Ack::Stored { .. }, Ack::Refused(_)]), "{acks:?}");
+        assert!(matches!(acks[..], [Ack::Stored { .. }, Ack::OtherAgent(_)]), "{acks:?}");
         world.store.close().await;
         database
     })

@@ -25,6 +25,8 @@ use crate::wire::json::{self, Json, Path};
 use crate::wire::schema::{ContextSchema, OriginSchema};
 use crate::wire::time;
 
+/// The largest value of a metric, either way.
+const LARGEST_METRIC: f64 = 1e12;
 /// How many metrics one execution may carry.
 const MAX_METRICS: usize = 64;
 
@@ -214,6 +216,7 @@ pub(super) fn refusal(ack: Ack, noun: &str, id: Uuid) -> Problem {
         Ack::TokenExhausted => {
             Problem::new(Code::TokenExhausted, "the token has been used as often as it may be").about("token")
         }
+        Ack::OtherAgent(reason) => Problem::new(Code::Conflict, reason).about("agent_id"),
         Ack::Refused(reason) => {
             tracing::warn!(reason, noun, %id, "the database refused an event");
             Problem::new(Code::ValueOutOfRange, format!("the database cannot store {noun} {id}"))
@@ -288,8 +291,19 @@ fn prepare(app: &App, caller: &Caller, request: ExecutionRequest) -> Result<Prep
     })
 }
 
+/// The nil UUID stands for "none" in too many programs to name anything.
+pub(in crate::routes) fn not_nil(field: &str, id: Option<Uuid>) -> Result<(), Invalid> {
+    match id {
+        Some(id) if id.is_nil() => Err(Invalid::new(field, id, "a UUID that is not nil")),
+        _ => Ok(()),
+    }
+}
+
 /// What no type checks.
 fn check(request: &ExecutionRequest) -> Result<(), Invalid> {
+    for (field, id) in [("id", request.id), ("decision_id", request.decision_id)] {
+        not_nil(field, id)?;
+    }
     let short = [
         ("unit", &request.unit, 500),
         ("subject", &request.subject, 500),
@@ -309,11 +323,16 @@ fn check(request: &ExecutionRequest) -> Result<(), Invalid> {
         return Err(Invalid::new("metrics", count, format!("at most {MAX_METRICS} metrics")));
     }
     for (name, value) in metrics {
+        // What rewards and feedback are counted under.
+        if name == "reward" || name == "executions" || name.starts_with("feedback.") {
+            return Err(Invalid::new("metrics", name, "another name: rewards are given as feedback"));
+        }
         if name.is_empty() || name.chars().count() > 100 {
             return Err(Invalid::new("metrics", name, "names of 1 to 100 characters"));
         }
-        if !value.is_finite() {
-            return Err(Invalid::new(format!("metrics.{name}"), value, "a finite number"));
+        // Beyond it sums and sketches would have to cut the value off.
+        if !(-LARGEST_METRIC..=LARGEST_METRIC).contains(value) {
+            return Err(Invalid::new(format!("metrics.{name}"), value, "a number from -1e12 to 1e12"));
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use upswing_store::{Ack, Event, StoredFeedback};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::executions::{refusal, write_batch};
+use super::executions::{not_nil, refusal, write_batch};
 use super::proof;
 use crate::app::{App, Shared};
 use crate::auth::Caller;
@@ -193,6 +193,9 @@ pub(crate) async fn give(
 
 /// Checks one item and makes it an event.
 fn prepare(app: &App, caller: &Caller, request: FeedbackRequest) -> Result<Prepared, Problem> {
+    for (field, id) in [("id", request.id), ("execution_id", request.execution_id)] {
+        not_nil(field, id)?;
+    }
     let organisation = caller.organisation();
     let from_browser = caller.key.role == Role::Publishable;
     if from_browser && request.token.is_none() {

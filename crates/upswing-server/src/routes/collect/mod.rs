@@ -1,6 +1,6 @@
 //! Collect: what was done, how it was received.
 
-pub(super) mod executions;
+pub(in crate::routes) mod executions;
 pub(super) mod export;
 pub(super) mod feedback;
 mod proof;

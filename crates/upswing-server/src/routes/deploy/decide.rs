@@ -9,8 +9,8 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use upswing_domain::{
-    AgentId, Context, Decision, DecisionId, DecisionReason, ExecutionId, Origin, Position, Timestamp,
-    VersionId,
+    AgentId, Context, Decision, DecisionId, DecisionReason, ExecutionId, Invalid, Origin, Position,
+    Timestamp, VersionId,
 };
 use upswing_privacy::{Token, TokenUse};
 use upswing_store::StoreError;
@@ -22,6 +22,7 @@ use crate::auth::Caller;
 use crate::decide::choose;
 use crate::problem::{Code, Problem, Problems};
 use crate::registry::AgentEntry;
+use crate::routes::collect::executions::not_nil;
 use crate::runtime::ids;
 use crate::wire::json::{self, Json};
 use crate::wire::schema::{ContextSchema, OriginSchema};
@@ -128,6 +129,7 @@ pub(crate) async fn decide(
         wait_for_learner(&agent, Position(position)).await?;
     }
     let wants_feedback_token = request.feedback_token;
+    not_nil("decision_id", request.decision_id)?;
     let answer = match request.decision_id {
         None => {
             let decision = fresh(&app, &caller, &agent, request, DecisionId(ids::fresh(app.now())))?;
@@ -182,6 +184,9 @@ fn fresh(
     request: DecideRequest,
     id: DecisionId,
 ) -> Result<Decision, Problem> {
+    if let Some(unit) = request.unit.as_ref().filter(|unit| unit.is_empty() || unit.chars().count() > 500) {
+        return Err(Invalid::new("unit", unit, "1 to 500 characters").into());
+    }
     let serving = agent.serving();
     let policy = agent.policy();
     let choice = choose(&serving, &policy, request.version, request.context.as_ref(), id)?;

@@ -99,7 +99,15 @@ impl From<&MetricSummary> for MetricResponse {
         Self {
             count: summary.count,
             mean: summary.mean,
-            interval: summary.variance.and_then(|variance| interval(summary.mean, variance, summary.count)),
+            interval: summary
+                .variance
+                .and_then(|variance| interval(summary.mean, variance, summary.count))
+                .map(
+                    // A reward's mean cannot lie outside of where rewards lie.
+                    |bounds| {
+                        if summary.metric == "reward" { bounds.map(|b| b.clamp(0.0, 1.0)) } else { bounds }
+                    },
+                ),
             standard_deviation: summary.variance.map(f64::sqrt),
             quantiles: summary.quantiles.map(|[p50, p95, p99]| QuantilesResponse { p50, p95, p99 }),
         }
