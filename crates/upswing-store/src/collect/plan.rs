@@ -126,6 +126,8 @@ pub(super) struct Known {
     pub(super) outcomes: HashMap<Key<ExecutionId>, OutcomeFacts>,
     pub(super) signals: HashMap<Key<ExecutionId>, Vec<SignalFacts>>,
     pub(super) awaiting: HashMap<Key<Uuid>, BTreeSet<ExecutionId>>,
+    /// Which reward definition each agent has now.
+    pub(super) definitions: Vec<(OrganisationId, AgentId, i64)>,
 }
 
 /// Rows to write, by table.

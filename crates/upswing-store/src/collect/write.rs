@@ -12,7 +12,7 @@ use super::plan::{
     DecisionFacts, ExecutionFacts, FeedbackFacts, Known, OutcomeFacts, Plan, Rows, SignalFacts,
 };
 use super::rows;
-use crate::engine::{Batch, Connection, tables};
+use crate::engine::{Batch, Connection, Lookup, tables};
 use crate::value::{Row, Value};
 use crate::{Ack, ContentHash, Event, StoreError};
 
@@ -93,40 +93,29 @@ pub(crate) async fn write_batch(
     let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
     let organisations: Vec<_> = organisations.into_iter().collect();
     let wanted = Wanted::by(items);
-    let lookups = [
-        (&*tables::DECISION_FACTS, keys(&wanted.decisions)),
-        (&*tables::EXECUTION_FACTS, keys(&wanted.executions)),
-        (&*tables::FEEDBACK_FACTS, keys(&wanted.feedback)),
-        (&*tables::OUTCOME_FACTS, keys(&wanted.outcomes)),
-        (&*tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals)),
-        (&*tables::AGENT_DEFINITION, keys(&wanted.agents)),
+    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 6] = [
+        (&tables::DECISION_FACTS, keys(&wanted.decisions), learn_decision),
+        (&tables::EXECUTION_FACTS, keys(&wanted.executions), learn_execution),
+        (&tables::FEEDBACK_FACTS, keys(&wanted.feedback), learn_feedback),
+        (&tables::OUTCOME_FACTS, keys(&wanted.outcomes), learn_outcome),
+        (&tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals), learn_awaiting),
+        (&tables::AGENT_DEFINITION, keys(&wanted.agents), learn_definition),
     ];
-    let lookups: Vec<_> = lookups.into_iter().filter(|(_, keys)| !keys.is_empty()).collect();
+    let (mut lookups, mut readers) = (Vec::new(), Vec::new());
+    for (lookup, keys, learn) in asked.into_iter().filter(|(_, keys, _)| !keys.is_empty()) {
+        lookups.push((lookup, keys));
+        readers.push(learn);
+    }
     let (heads, answers) = connection.begin_batch(&organisations, &lookups).await?;
 
     let mut known = Known::default();
-    let mut versions = Vec::new();
-    for ((lookup, _), answer) in lookups.iter().zip(answers) {
-        let lookup: *const tables::Lookup = *lookup;
+    for (learn, answer) in readers.into_iter().zip(answers) {
         for row in answer {
-            if std::ptr::eq(lookup, &*tables::DECISION_FACTS) {
-                learn_decision(&mut known, row)?;
-            } else if std::ptr::eq(lookup, &*tables::EXECUTION_FACTS) {
-                learn_execution(&mut known, row)?;
-            } else if std::ptr::eq(lookup, &*tables::FEEDBACK_FACTS) {
-                learn_feedback(&mut known, row)?;
-            } else if std::ptr::eq(lookup, &*tables::OUTCOME_FACTS) {
-                learn_outcome(&mut known, row)?;
-            } else if std::ptr::eq(lookup, &*tables::AWAITING_EXECUTIONS) {
-                learn_awaiting(&mut known, row)?;
-            } else {
-                let mut row = row;
-                versions.push((row.take()?, row.take()?, row.take()?));
-            }
+            learn(&mut known, row)?;
         }
     }
-    complete(connection, &mut known, &wanted, &mut versions).await?;
-    definitions.refresh(connection, &versions).await?;
+    complete(connection, &mut known, &wanted).await?;
+    definitions.refresh(connection, &known.definitions).await?;
 
     let mut plan = Plan { known, rows: Rows::default(), definitions, content_hash };
     plan.rows.heads = heads.into_iter().collect();
@@ -145,12 +134,7 @@ pub(crate) async fn write_batch(
 
 /// What only the first answers could ask for: feedback of executions that have some, and everything about executions
 /// that waited for something in this batch.
-async fn complete(
-    connection: &mut Connection,
-    known: &mut Known,
-    wanted: &Wanted,
-    versions: &mut Vec<(OrganisationId, AgentId, i64)>,
-) -> Result<(), StoreError> {
+async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wanted) -> Result<(), StoreError> {
     let mut decisions: Keys<DecisionId> = Keys::new();
     let waiting: Keys<ExecutionId> =
         known.awaiting.iter().flat_map(|(&(o, _), ids)| ids.iter().map(move |&id| (o, id))).collect();
@@ -179,8 +163,8 @@ async fn complete(
     let agents = agents.chain(known.decisions.iter().map(|(&(o, _), d)| (o, d.agent)));
     let agents: Keys<AgentId> = agents.filter(|key| !wanted.agents.contains(key)).collect();
     if !waiting.is_empty() {
-        for mut row in connection.look_up(&tables::AGENT_DEFINITION, keys(&agents)).await? {
-            versions.push((row.take()?, row.take()?, row.take()?));
+        for row in connection.look_up(&tables::AGENT_DEFINITION, keys(&agents)).await? {
+            learn_definition(known, row)?;
         }
     }
     Ok(())
@@ -231,6 +215,14 @@ async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreE
         statements.push((sql, vec![organisation.into(), position.into()]));
     }
     connection.write_and_commit(inserts, statements).await
+}
+
+/// How a row of an answer is read.
+type Learn = fn(&mut Known, Row) -> Result<(), StoreError>;
+
+fn learn_definition(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    known.definitions.push((row.take()?, row.take()?, row.take()?));
+    Ok(())
 }
 
 fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
