@@ -5,11 +5,13 @@ DATA ?= .local/demo
 ARGS ?=
 # How often the long crash test kills the server.
 CYCLES ?= 200
+# How many inputs each parser is fuzzed with.
+INPUTS ?= 1000000
 # One profile for the tests and the checks, so that they share what they compile.
 PROFILE := --profile ci
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench crash postgres clean-local
+.PHONY: help run test check fmt bench crash fuzz poisoning postgres clean-local
 
 help:
 	@printf '\nUpswing\n\n'
@@ -38,6 +40,13 @@ bench: ## Measure the server against its baseline, on SQLite and PostgreSQL (som
 
 crash: ## The long crash test: kill -9 under load, CYCLES=200 times on each database
 	@UPSWING_CRASH_CYCLES=$(CYCLES) scripts/test --release --package upswing-cli --test crash -- --nocapture
+
+fuzz: ## A million almost-right inputs for each parser of OTLP, feedback and what belongs to it (INPUTS=n)
+	cargo run --release --package upswing-server --example fuzz_collect -- $(INPUTS)
+	cargo run --release --package upswing-otlp --example fuzz -- $(INPUTS)
+
+poisoning: ## Accounts that lie in concert, simulated: the table of docs/trust.md (long; ARGS="--seeds 2 clear" is quick)
+	cargo run --release --package upswing-trust --example poisoning -- $(ARGS)
 
 postgres: ## Start the private PostgreSQL and print its URL (scripts/postgres stop ends it)
 	@scripts/postgres start

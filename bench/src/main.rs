@@ -22,7 +22,9 @@ use clap::{Parser, ValueEnum};
 
 use crate::database::Place;
 use crate::failure::{Doing as _, Failure, Result};
-use crate::measurements::{Bench, batches, decide, feedback, freshness, group_commit, memory};
+use crate::measurements::{
+    Bench, batches, comments, decide, feedback, freshness, group_commit, memory, signals,
+};
 use crate::report::{Finding, Report};
 
 /// As in the server, so that the baseline has no other.
@@ -94,6 +96,10 @@ enum Measurement {
     Freshness,
     /// Two connections against one
     GroupCommit,
+    /// Feedback with comments, moderated and redacted
+    Comments,
+    /// Behaviour through the stream windows
+    Signals,
     /// Resident memory
     Memory,
 }
@@ -106,6 +112,8 @@ impl Measurement {
             Self::Batches => batches::measure(bench).await,
             Self::Freshness => freshness::measure(bench).await,
             Self::GroupCommit => group_commit::measure(bench).await,
+            Self::Comments => comments::measure(bench).await,
+            Self::Signals => signals::measure(bench).await,
             Self::Memory => memory::measure(bench).await,
         }
     }

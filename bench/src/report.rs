@@ -60,6 +60,18 @@ impl Finding {
         }
     }
 
+    /// A value that is to reach something.
+    pub(crate) fn at_least(
+        database: &'static str,
+        what: &str,
+        value: f64,
+        unit: &'static str,
+        least: f64,
+    ) -> Self {
+        let target = format!(">= {}", number(least));
+        Self { target, met: value >= least, ..Self::at_most(database, what, value, unit, least) }
+    }
+
     /// The same with what stands behind it.
     #[must_use]
     pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {

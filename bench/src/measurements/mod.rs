@@ -1,11 +1,13 @@
 //! What is measured, one claim a file.
 
 pub(crate) mod batches;
+pub(crate) mod comments;
 pub(crate) mod decide;
 pub(crate) mod feedback;
 pub(crate) mod freshness;
 pub(crate) mod group_commit;
 pub(crate) mod memory;
+pub(crate) mod signals;
 
 use std::path::PathBuf;
 

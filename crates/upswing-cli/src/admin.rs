@@ -43,6 +43,7 @@ impl Admin {
             queue_capacity: QUEUE,
             readers: 1,
             key_checks: keyring.checks(),
+            consent: Default::default(),
             content_hash: Arc::new({
                 let keyring = Arc::clone(&keyring);
                 move |organisation, content| keyring.content_hash(organisation, content)

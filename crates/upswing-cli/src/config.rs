@@ -1,4 +1,5 @@
-//! Every option of the servers and the administration: from flags, the environment, then a TOML file, then defaults.
+//! Every option of the servers and the administration: from flags, the environment, then a file, then defaults. What a file
+//! may hold stands in `options.rs`.
 //!
 //! The master key is no option: it comes from `UPSWING_MASTER_KEY` or from a file of its own, never from a flag that
 //! other users of the machine can see.
@@ -7,9 +8,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use upswing_domain::ConsentRule;
 
 use crate::failure::Failure;
+use crate::options::Given;
 
 /// The file that is read when it is there and none is named.
 const DEFAULT_FILE: &str = "upswing.toml";
@@ -17,12 +19,9 @@ const DEFAULT_FILE: &str = "upswing.toml";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8787);
 /// Where the data is when nothing is said.
 const DEFAULT_DATA: &str = "upswing-data";
-/// What the configuration file may hold.
-const KEYS: [&str; 6] = ["listen", "data", "database_url", "log", "log_filter", "queue_capacity"];
 
 /// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum LogForm {
     /// For people.
     #[default]
@@ -34,7 +33,7 @@ pub(crate) enum LogForm {
 /// Where the database is.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DataArgs {
-    /// A TOML file with options [default: upswing.toml, if there is one]
+    /// A TOML, YAML or JSON file with options [default: upswing.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "UPSWING_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// The folder of the SQLite database and the master key [default: ./upswing-data]
@@ -64,15 +63,50 @@ pub(crate) struct ServerArgs {
     pub(crate) queue_capacity: Option<usize>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct FileOptions {
-    listen: Option<SocketAddr>,
-    data: Option<PathBuf>,
-    database_url: Option<String>,
-    log: Option<LogForm>,
-    log_filter: Option<String>,
-    queue_capacity: Option<usize>,
+/// How the server learns, and what it keeps.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct LearningSettings {
+    /// Whether policies learn.
+    pub(crate) enabled: Option<bool>,
+    /// Whether windows over behaviour make profiles.
+    pub(crate) recognition: Option<bool>,
+    /// Which share of executions people are asked about, and of behaviour is kept.
+    pub(crate) collection_rate: Option<f64>,
+    /// Up to how many stars details are asked for.
+    pub(crate) details_threshold: Option<u8>,
+    /// How much of one author teaches.
+    pub(crate) author_cap: Option<i64>,
+    /// How many copies of a text teach.
+    pub(crate) copies_cap: Option<i64>,
+    /// Who may be learned from.
+    pub(crate) consent: Option<ConsentRule>,
+    /// For how many days texts are kept.
+    pub(crate) content_days: Option<i64>,
+}
+
+impl LearningSettings {
+    fn new(given: &Given) -> Self {
+        let switches = [given.flag("learning.enabled"), given.flag("learning.historical_learning_enabled")];
+        let days = [
+            given.whole("learning.feedback.retention_days"),
+            given.whole("learning.data_retention.interaction_data_days"),
+        ];
+        Self {
+            enabled: switches.into_iter().flatten().reduce(|a, b| a && b),
+            recognition: given.flag("learning.pattern_recognition_enabled"),
+            collection_rate: given.number("learning.feedback.collection_rate"),
+            details_threshold: given
+                .whole("learning.feedback.require_rating_threshold")
+                .and_then(|stars| u8::try_from(stars).ok()),
+            author_cap: given.whole("learning.feedback.author_cap"),
+            copies_cap: given.whole("learning.feedback.copies_cap"),
+            consent: given.text("learning.feedback.consent").map(|rule| match rule.as_str() {
+                "required" => ConsentRule::Required,
+                _ => ConsentRule::UnlessRefused,
+            }),
+            content_days: days.into_iter().flatten().max(),
+        }
+    }
 }
 
 /// All options, decided.
@@ -92,14 +126,19 @@ pub(crate) struct Settings {
     pub(crate) queue_capacity: Option<usize>,
     /// The master key's text, where the environment gives it.
     pub(crate) master_key: Option<String>,
+    /// How the server learns, and what it keeps.
+    pub(crate) learning: LearningSettings,
+    /// What was configured and has no effect yet.
+    pub(crate) idle: Vec<&'static str>,
 }
 
 impl Settings {
     /// Decides: flags and environment (clap has read both), then the file, then defaults.
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, Failure> {
-        let file = read_file(args.data.config.as_deref())?;
-        let data = args.data.data.clone().or(file.data).unwrap_or_else(|| DEFAULT_DATA.into());
-        let database_url = args.data.database_url.clone().or(file.database_url);
+        let given = given(args.data.config.as_deref())?;
+        let data = args.data.data.clone().or(given.text("data").map(Into::into));
+        let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
+        let database_url = args.data.database_url.clone().or(given.text("database_url"));
         let database_url = match database_url {
             Some(url) if ["sqlite:", "postgres://", "postgresql://"].iter().any(|s| url.starts_with(s)) => {
                 url
@@ -111,14 +150,30 @@ impl Settings {
             }
             None => sqlite_url(&data),
         };
+        let listen = match (args.listen, given.text("listen")) {
+            (Some(listen), _) => listen,
+            (None, Some(text)) => text.parse().map_err(|_| {
+                Failure::new(format!("listen is '{text}'"))
+                    .hint("an address with a port, as in 127.0.0.1:8787")
+            })?,
+            (None, None) => DEFAULT_LISTEN,
+        };
+        let log = given.text("log").map(|form| if form == "json" { LogForm::Json } else { LogForm::Human });
+        let queue_capacity = given.whole("queue_capacity").and_then(|n| usize::try_from(n).ok());
         Ok(Self {
-            listen: args.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
+            listen,
             database_url,
-            log: args.log.or(file.log).unwrap_or_default(),
-            log_filter: args.log_filter.clone().or(file.log_filter).unwrap_or_else(|| "info".to_owned()),
-            queue_capacity: args.queue_capacity.or(file.queue_capacity),
+            log: args.log.or(log).unwrap_or_default(),
+            log_filter: args
+                .log_filter
+                .clone()
+                .or(given.text("log_filter"))
+                .unwrap_or_else(|| "info".to_owned()),
+            queue_capacity: args.queue_capacity.or(queue_capacity),
             master_key: master_key_from_environment(),
             data,
+            learning: LearningSettings::new(&given),
+            idle: given.idle(),
         })
     }
 
@@ -132,6 +187,8 @@ impl Settings {
             log_filter: "warn".to_owned(),
             queue_capacity: None,
             master_key: None,
+            learning: LearningSettings::default(),
+            idle: Vec::new(),
         }
     }
 }
@@ -145,58 +202,25 @@ fn master_key_from_environment() -> Option<String> {
     std::env::var("UPSWING_MASTER_KEY").ok().filter(|text| !text.trim().is_empty())
 }
 
-fn read_file(named: Option<&Path>) -> Result<FileOptions, Failure> {
+/// What a file, if there is one, and the environment say.
+pub(crate) fn given(named: Option<&Path>) -> Result<Given, Failure> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, &path.display().to_string()),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(FileOptions::default())
+    let file = match std::fs::read_to_string(path) {
+        Ok(text) => Given::parse(&text, &path.display().to_string())?,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Given::default(),
+        Err(error) => {
+            return Err(Failure::new(format!("cannot read {}: {error}", path.display()))
+                .hint("--config with a file that is there"));
         }
-        Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))
-            .hint("--config with a file that is there")),
-    }
-}
-
-fn parse(text: &str, path: &str) -> Result<FileOptions, Failure> {
-    let bad = |error: toml::de::Error| Failure::new(format!("{path}: {}", error.to_string().trim_end()));
-    let table: toml::Table = toml::from_str(text).map_err(bad)?;
-    if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(Failure::new(format!("{path}: there is no option '{unknown}'")).hint(
-            match nearest(unknown) {
-                Some(key) => format!("did you mean '{key}'? There are {}", KEYS.join(", ")),
-                None => format!("there are {}", KEYS.join(", ")),
-            },
-        ));
-    }
-    toml::from_str(text).map_err(bad)
-}
-
-/// The option that was probably meant.
-fn nearest(unknown: &str) -> Option<&'static str> {
-    let close = |key: &&str| strsim::jaro_winkler(unknown, key);
-    KEYS.into_iter().max_by(|a, b| close(a).total_cmp(&close(b))).filter(|key| close(key) > 0.6)
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads configuration")]
+    let variable = |name: &str| std::env::var(name).ok();
+    file.with_environment(variable)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_unknown_option_names_the_nearest() {
-        let complaint = parse("listne = \"127.0.0.1:1\"", "upswing.toml").unwrap_err().to_string();
-        assert!(
-            complaint.contains("'listne'") && complaint.contains("did you mean 'listen'?"),
-            "{complaint}"
-        );
-        let complaint = parse("qqq = 1", "upswing.toml").unwrap_err().to_string();
-        assert!(!complaint.contains("did you mean"), "{complaint}");
-    }
-
-    #[test]
-    fn a_wrong_value_names_file_and_place() {
-        let complaint = parse("listen = 8787", "upswing.toml").unwrap_err().to_string();
-        assert!(complaint.contains("upswing.toml") && complaint.contains("listen"), "{complaint}");
-    }
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {

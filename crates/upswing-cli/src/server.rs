@@ -47,6 +47,15 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     let mut config = Config::new(&settings.database_url, master_key::keyring(settings)?);
     config.listen = settings.listen;
     config.queue_capacity = settings.queue_capacity.unwrap_or(config.queue_capacity);
+    let learning = &settings.learning;
+    config.learning = learning.enabled.unwrap_or(config.learning);
+    config.recognition = learning.recognition.unwrap_or(config.recognition);
+    config.collection_rate = learning.collection_rate.unwrap_or(config.collection_rate);
+    config.details_threshold = learning.details_threshold.unwrap_or(config.details_threshold);
+    config.author_cap = learning.author_cap.unwrap_or(config.author_cap);
+    config.copies_cap = learning.copies_cap.unwrap_or(config.copies_cap);
+    config.consent = learning.consent.unwrap_or(config.consent);
+    config.content_days = learning.content_days.or(config.content_days);
     match Server::start(config).await {
         Ok(server) => Ok(Running(server)),
         Err(error @ StartError::Listen { .. }) => {

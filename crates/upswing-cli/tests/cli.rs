@@ -88,6 +88,37 @@ fn the_description_of_the_api_is_printed() {
     assert!(document["paths"]["/api/learning/decide"]["post"].is_object());
 }
 
+#[test]
+fn redaction_is_evaluated_on_a_file_of_labelled_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("labelled.jsonl");
+    let lines = [
+        json!({ "text": "é a@b.org", "spans": [{ "start": 2, "end": 9, "kind": "EMAIL_ADDRESS" }] }),
+        json!({ "text": "I am Ada", "spans": [{ "start": 5, "end": 8, "label": "PERSON" }] }),
+        json!({ "text": "server 10.0.0.1", "spans": [] }),
+    ];
+    std::fs::write(&file, lines.map(|line| line.to_string()).join("\n")).unwrap();
+    let arguments = ["redaction", "evaluate", file.to_str().unwrap()];
+    let report = json_of(&succeed(folder.path(), &[&arguments[..], &["--json"]].concat()));
+    assert_eq!((&report["texts"], &report["kinds"]["email"]["recall"]), (&json!(3), &json!(1.0)));
+    assert_eq!((&report["kinds"]["ip"]["false"], &report["unknown_kinds"]["PERSON"]), (&json!(1), &json!(1)));
+    let table = succeed(folder.path(), &arguments);
+    assert!(table.contains("precision") && table.contains("'PERSON'"), "{table}");
+
+    std::fs::write(&file, "{\"text\": \"a\"}\n").unwrap();
+    let complaint = fail(folder.path(), &arguments);
+    assert!(complaint.contains("line 1") && complaint.contains("\"spans\": ["), "{complaint}");
+}
+
+#[test]
+fn standard_input_is_redacted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in"), "Ask a@b.org.\n").unwrap();
+    let input = std::fs::File::open(folder.path().join("in")).unwrap();
+    let output = upswing(folder.path()).args(["redaction", "text"]).stdin(input).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "Ask [email].\n");
+}
+
 /// Two segments of equal size, each with the other version as its best: 0.9 against 0.1.
 fn opposite(folder: &Path, questions: u32) -> PathBuf {
     let (mut text, mut state) = (String::new(), 7_u64);

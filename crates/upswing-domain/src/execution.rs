@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{AgentId, Context, DecisionId, ExecutionId, Origin, Pseudonym, Timestamp, VersionId};
+use crate::{AgentId, Context, DecisionId, ExecutionId, Origin, Payload, Pseudonym, Timestamp, VersionId};
 
 /// The facts of one run. What people and models wrote (`input`, `output`) is stored apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +37,8 @@ pub struct Execution {
     pub metrics: BTreeMap<String, f64>,
     /// What went wrong, if anything: a short type, not a message.
     pub error: Option<String>,
+    /// A product's own record of the run, from which the rest was taken.
+    pub record: Option<Payload>,
     /// Where the traffic comes from.
     pub origin: Origin,
     /// When it happened, as the client says.
@@ -46,11 +46,22 @@ pub struct Execution {
 }
 
 /// What a piece of feedback is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// One execution.
     Execution(ExecutionId),
     /// A whole session.
     Session(String),
+    /// A unit: a person, whatever they were served.
+    Unit(Pseudonym),
+}
+
+impl Target {
+    /// The execution, where it is one.
+    pub fn execution(&self) -> Option<ExecutionId> {
+        match self {
+            Self::Execution(id) => Some(*id),
+            Self::Session(_) | Self::Unit(_) => None,
+        }
+    }
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, ExecutionId, FeedbackId, Invalid, Pseudonym, Reward, RewardDefinition, Signal, SignalKind,
-    Timestamp,
+    AgentId, FeedbackId, Invalid, Pseudonym, Reward, RewardDefinition, Signal, SignalKind, Target, Timestamp,
 };
 
 /// What kind of statement it is.
@@ -27,11 +26,13 @@ pub enum FeedbackType {
     ReportIssue,
     /// A measured outcome.
     Metric,
+    /// What somebody did: copied, searched, read on, went away.
+    Implicit,
 }
 
 impl FeedbackType {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ThumbsUp,
         Self::ThumbsDown,
         Self::StarRating,
@@ -39,6 +40,7 @@ impl FeedbackType {
         Self::Correction,
         Self::ReportIssue,
         Self::Metric,
+        Self::Implicit,
     ];
 
     /// As stored and on the wire.
@@ -51,6 +53,7 @@ impl FeedbackType {
             Self::Correction => "correction",
             Self::ReportIssue => "report_issue",
             Self::Metric => "metric",
+            Self::Implicit => "implicit",
         }
     }
 
@@ -122,6 +125,50 @@ impl Dimensions {
     }
 }
 
+/// A document of a named shape. Its text is stored apart, as everything that people wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// Which shape: `item_rating`, `search`, `optimization` and so on.
+    pub kind: String,
+    /// The document, as JSON.
+    pub body: String,
+}
+
+/// Whether a piece of feedback teaches, and if not, why not. It is stored and shown in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It counts.
+    #[default]
+    Counted,
+    /// Its author has said as much about this agent's version already as one person may.
+    Capped,
+    /// It repeats, nearly word for word, what others have said.
+    NearDuplicate,
+    /// Its author's statements do not look like one person's own.
+    Distrusted,
+}
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Counted, Self::Capped, Self::NearDuplicate, Self::Distrusted];
+
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Capped => "capped",
+            Self::NearDuplicate => "near_duplicate",
+            Self::Distrusted => "distrusted",
+        }
+    }
+
+    /// The standing of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+}
+
 /// One statement about how an execution was received. What people wrote is stored apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feedback {
@@ -129,8 +176,8 @@ pub struct Feedback {
     pub id: FeedbackId,
     /// Whose execution it is about.
     pub agent: AgentId,
-    /// The execution. Feedback may arrive before it.
-    pub execution: ExecutionId,
+    /// What it is about. Feedback may arrive before its execution.
+    pub target: Target,
     /// What kind of statement.
     pub feedback_type: FeedbackType,
     /// Who speaks.
@@ -149,6 +196,10 @@ pub struct Feedback {
     pub text: Option<String>,
     /// What the answer should have been.
     pub correction: Option<String>,
+    /// The statement in full, where it has a shape of its own.
+    pub details: Option<Payload>,
+    /// Whether it teaches.
+    pub standing: Standing,
     /// When it happened, as the client says.
     pub occurred_at: Timestamp,
 }
@@ -181,7 +232,10 @@ impl Feedback {
         match self.feedback_type {
             FeedbackType::StarRating if self.rating.is_none() => return missing("rating"),
             FeedbackType::Metric if self.metrics.is_empty() => return missing("metrics"),
-            FeedbackType::Correction if self.correction.is_none() => return missing("correction_text"),
+            FeedbackType::Correction if self.correction.is_none() && self.details.is_none() => {
+                return missing("correction_text");
+            }
+            FeedbackType::Implicit if self.details.is_none() => return missing("details"),
             _ => {}
         }
         if self.metrics.len() > Self::MAX_METRICS {

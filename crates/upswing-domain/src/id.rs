@@ -117,6 +117,15 @@ impl fmt::Debug for Pseudonym {
         write!(f, "Pseudonym({})", &hex(&self.0)[..12])
     }
 }
+impl FromStr for Pseudonym {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        unhex(text)
+            .map(Self)
+            .ok_or_else(|| Invalid::new("pseudonym", text, "a pseudonym of 36 hexadecimal characters"))
+    }
+}
 
 /// A place in an organisation's commit-ordered sequence of events. The first event has position 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -5,12 +5,15 @@
 #![warn(missing_docs)]
 
 mod agent;
+mod consent;
 mod context;
+pub mod correction;
 mod decision;
 mod error;
 mod execution;
 mod feedback;
 mod id;
+mod implicit;
 mod number;
 mod permission;
 mod policy;
@@ -19,13 +22,17 @@ mod timestamp;
 mod version;
 
 pub use agent::{Agent, AgentName, MAX_SEGMENT_VALUES, SEGMENT_OTHER, Segment};
+pub use consent::{Consent, ConsentRule, Purpose};
 pub use context::{Context, ContextValue};
 pub use decision::{Decision, DecisionReason, Origin};
 pub use error::Invalid;
 pub use execution::{Execution, Target};
-pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType};
+pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType, Payload, Standing};
 pub use id::{
     AgentId, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId, Position, Pseudonym, VersionId,
+};
+pub use implicit::{
+    Abandon, Behaviour, ContentReading, Copy, Edit, ItemEngagement, Navigation, Reading, Regenerate, Search,
 };
 pub use number::{Probability, Reward};
 pub use permission::{Permission, Role};

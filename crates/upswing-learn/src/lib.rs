@@ -29,6 +29,7 @@ mod encoder;
 mod gaussian;
 mod state;
 mod statistics;
+pub mod stream;
 mod variance_components;
 
 pub use bandit::{ArmSummary, PolicySnapshot};

@@ -19,6 +19,7 @@ struct MasterKey {
     fingerprint: [u8; 32],
     pseudonym: [u8; 32],
     content: [u8; 32],
+    sketch: [u8; 32],
     api_key: [u8; 32],
     token: [u8; 32],
     check: [u8; 32],
@@ -116,6 +117,11 @@ impl Keyring {
         keyed(key.id, &key.content, organisation, content)
     }
 
+    /// What sketches of texts are hashed with, so that they say nothing outside of their organisation.
+    pub fn sketch_key(&self, organisation: OrganisationId) -> [u8; 32] {
+        *blake3::keyed_hash(&self.current().sketch, organisation.0.as_bytes()).as_bytes()
+    }
+
     /// Fingerprints of a client's canonical fields, the one to store first, then one for each older key.
     pub fn fingerprints(&self, organisation: OrganisationId, canonical: &[u8]) -> Vec<Fingerprint> {
         self.keys.iter().map(|k| keyed(k.id, &k.fingerprint, organisation, canonical)).collect()
@@ -154,6 +160,7 @@ impl MasterKey {
             fingerprint: derive("upswing 2026 fingerprint"),
             pseudonym: derive("upswing 2026 pseudonym"),
             content: derive("upswing 2026 content"),
+            sketch: derive("upswing 2026 sketch"),
             api_key: derive("upswing 2026 api key"),
             token: derive("upswing 2026 token"),
             check: derive("upswing 2026 check"),

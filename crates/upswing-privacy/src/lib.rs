@@ -5,6 +5,7 @@
 
 mod api_key;
 mod keyring;
+pub mod redact;
 mod token;
 
 pub use api_key::{ApiKeyKind, ApiKeySecret};

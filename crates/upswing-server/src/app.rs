@@ -17,6 +17,19 @@ use crate::runtime::clock::Clock;
 use crate::runtime::metrics::{Counts, RouteMetrics};
 use crate::runtime::tasks::Tasks;
 
+/// How long telemetry waits, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// A trace whose root has come.
+    pub(crate) settle_seconds: i64,
+    /// The same where a call has no text yet.
+    pub(crate) content_seconds: i64,
+    /// Any other trace.
+    pub(crate) idle_seconds: i64,
+    /// Spans of an assembled trace, until they are forgotten.
+    pub(crate) keep_seconds: i64,
+}
+
 /// How the server treats requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -24,6 +37,43 @@ pub(crate) struct Limits {
     pub(crate) feedback_token_seconds: i64,
     /// How often.
     pub(crate) feedback_token_uses: u32,
+    /// How much of one author, and of one text, counts.
+    pub(crate) caps: crate::trust::Caps,
+    /// How long telemetry waits.
+    pub(crate) telemetry: Timing,
+    /// Which share of executions people are asked about, and of behaviour is kept.
+    pub(crate) collection_rate: f64,
+    /// Up to how many stars details are asked for.
+    pub(crate) details_threshold: u8,
+}
+
+impl Limits {
+    /// As configured.
+    pub(crate) fn of(config: &crate::server::Config) -> Self {
+        Self {
+            feedback_token_seconds: config.feedback_token_seconds,
+            feedback_token_uses: config.feedback_token_uses,
+            caps: crate::trust::Caps { per_author: config.author_cap, copies: config.copies_cap },
+            collection_rate: config.collection_rate,
+            details_threshold: config.details_threshold,
+            telemetry: Timing {
+                settle_seconds: config.telemetry_settle_seconds,
+                content_seconds: config.telemetry_content_seconds,
+                idle_seconds: config.telemetry_idle_seconds,
+                keep_seconds: config.telemetry_keep_seconds,
+            },
+        }
+    }
+
+    /// Whether an execution, or a visit, is among those that are collected: always the same answer for the same id.
+    pub(crate) fn collects(&self, id: &[u8]) -> bool {
+        if self.collection_rate >= 1.0 {
+            return true;
+        }
+        let hash = blake3::hash(id);
+        let bits = hash.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first)) >> 11;
+        (bits as f64) < self.collection_rate * (1_u64 << 53) as f64
+    }
 }
 
 /// One server.
@@ -34,6 +84,18 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) registry: Registry,
     pub(crate) recent: RecentDecisions,
+    /// What authors did within the last hour.
+    pub(crate) authors: crate::trust::Authors,
+    /// Whether accounts that act in concert are looked for.
+    pub(crate) reputation: bool,
+    /// What was found, while this server is the one that looks.
+    pub(crate) reputations: crate::jobs::reputation::Board,
+    /// What is known of people.
+    pub(crate) profiles: crate::profiles::Profiles,
+    /// What holds for people who have not decided.
+    pub(crate) consent: upswing_domain::ConsentRule,
+    /// For tests: makes stages of stream windows fail.
+    pub(crate) stage_fault: Option<Arc<crate::server::StageFault>>,
     pub(crate) news: NewsBoard,
     pub(crate) tasks: Tasks,
     /// What takes requests ends before the jobs do.

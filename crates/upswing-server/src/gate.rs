@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 use upswing_domain::{Permission, Role};
+use upswing_privacy::redact::Redactor;
 
 use crate::app::Shared;
 use crate::auth::{self, Caller};
@@ -18,6 +19,10 @@ use crate::problem::{Code, Problem};
 use crate::runtime::ids;
 use crate::runtime::logs::{self, RequestLine};
 use crate::runtime::metrics::RouteMetrics;
+use crate::wire::otlp;
+
+/// What pages of declared origins may call.
+const CROSS_ORIGIN: &[&str] = &["/api/learning/feedback", "/api/learning/signals"];
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -49,7 +54,7 @@ impl GateLayer {
             permission,
             path: path.to_owned(),
             hot: logs::is_hot(method, path),
-            cross_origin: path == "/api/learning/feedback",
+            cross_origin: CROSS_ORIGIN.contains(&path),
             metrics,
         }))
     }
@@ -100,6 +105,8 @@ impl Behind {
         let started = Instant::now();
         let request_id = request_id(request.headers());
         let method = request.method().clone();
+        // What exporters read when something is wrong.
+        let exported = self.path.starts_with("/v1/").then(|| otlp::format(request.headers())).flatten();
         let origin = self.cross_origin.then(|| request.headers().get(header::ORIGIN).cloned()).flatten();
         let mut organisation = None;
         let admitted = match self.permission {
@@ -125,7 +132,10 @@ impl Behind {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             code = Some(problem.code.name());
             let allow = response.headers_mut().remove(header::ALLOW);
-            response = problem.answer(&request_id);
+            response = match exported {
+                Some(format) => otlp::problem(&problem, format, &request_id),
+                None => problem.answer(&request_id),
+            };
             if let Some(allow) = allow {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
@@ -189,7 +199,7 @@ pub(crate) fn name(response: &mut Response, request_id: &str) {
 pub(crate) fn request_id(headers: &HeaderMap) -> Arc<str> {
     let harmless = |text: &&str| {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-        (1..=100).contains(&text.len()) && text.bytes().all(plain)
+        (1..=100).contains(&text.len()) && text.bytes().all(plain) && Redactor::new().find(text).is_empty()
     };
     let given = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(harmless);
     given.map_or_else(|| ids::request_id().into(), Into::into)

@@ -13,17 +13,21 @@ mod decide;
 mod gate;
 mod jobs;
 mod problem;
+mod profiles;
 mod registry;
 mod routes;
 mod runtime;
 mod server;
+mod telemetry;
+mod trust;
 mod wire;
 
 pub use jobs::learner::replay_ledger;
 pub use problem::{Code, Problem, ProblemResponse};
+pub use routes::read_collected;
 pub use routes::{RouteInfo, openapi, routes};
 pub use runtime::clock::{Clock, ManualClock, SystemClock};
-pub use server::{Config, Server, StartError};
+pub use server::{Config, Server, StageFault, StartError};
 
 /// A router with one more route behind the gate of the API's own, and nothing else of a server: what a benchmark compares
 /// with. The route is public: no key is looked up. The router listens to nothing, and no job runs.
@@ -37,12 +41,14 @@ pub async fn behind_gate(
     handler: axum::routing::MethodRouter,
 ) -> Result<axum::Router, StartError> {
     let keyring = config.keyring.clone();
+    let limits = app::Limits::of(&config);
     let store = upswing_store::Store::open(upswing_store::StoreOptions {
         url: config.database,
         queue_capacity: config.queue_capacity,
         readers: config.readers,
         key_checks: config.keyring.checks(),
         content_hash: Arc::new(move |organisation, content| keyring.content_hash(organisation, content)),
+        consent: config.consent,
     })
     .await?;
     let app = Arc::new(app::App {
@@ -52,6 +58,12 @@ pub async fn behind_gate(
         keys: Default::default(),
         registry: Default::default(),
         recent: Default::default(),
+        authors: Default::default(),
+        reputation: config.reputation,
+        reputations: Default::default(),
+        profiles: Default::default(),
+        consent: config.consent,
+        stage_fault: None,
         news: Default::default(),
         tasks: runtime::tasks::Tasks::new(),
         http_stop: runtime::tasks::Tasks::new(),
@@ -59,10 +71,7 @@ pub async fn behind_gate(
         route_metrics: Default::default(),
         learner: tokio::sync::mpsc::channel(1).0,
         refold: tokio::sync::mpsc::unbounded_channel().0,
-        limits: app::Limits {
-            feedback_token_seconds: config.feedback_token_seconds,
-            feedback_token_uses: config.feedback_token_uses,
-        },
+        limits,
         shared_database: false,
         instance: String::new(),
         stopping: Default::default(),

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use upswing_domain::Invalid;
 use upswing_privacy::TokenError;
+use upswing_privacy::redact::Redactor;
 use upswing_store::StoreError;
 use utoipa::ToSchema;
 
@@ -47,6 +48,8 @@ macro_rules! codes {
 codes! {
     MalformedJson "malformed_json" BAD_REQUEST "The body is not JSON"
         "Send complete JSON. NaN and Infinity are not JSON; the detail names line and column.";
+    MalformedTelemetry "malformed_telemetry" BAD_REQUEST "The body is no OTLP"
+        "Send what OTLP over HTTP prescribes, complete, in the encoding that Content-Type names.";
     InvalidBody "invalid_body" UNPROCESSABLE_ENTITY "A field is missing, unknown or of the wrong type"
         "Compare the named field with the description at /docs.";
     InvalidParameter "invalid_parameter" UNPROCESSABLE_ENTITY "A parameter of the address or a header is wrong"
@@ -99,6 +102,14 @@ codes! {
         "Try again, or ask without min_position. The detail says how far it is.";
     TokenExhausted "token_exhausted" TOO_MANY_REQUESTS "The token has been used up"
         "A feedback token may be used ten times. Give more feedback through your own server with a secret key.";
+    SecretFound "secret_found" UNPROCESSABLE_ENTITY "A text holds a secret or a number that identifies a person"
+        "Nothing was stored. Refer to secrets by name and let the application put them in.";
+    ContentRefused "content_refused" UNPROCESSABLE_ENTITY "The text is not accepted"
+        "The detail names the category. Nothing was stored.";
+    Spam "spam" UNPROCESSABLE_ENTITY "The feedback looks like spam"
+        "The detail names the score and its reasons; above 0.8 nothing is stored.";
+    ConsentMissing "consent_missing" FORBIDDEN "The person has not agreed, or has taken it back"
+        "Record the person's agreement with PUT /api/learning/consents, or leave the person's data out.";
     QueueFull "queue_full" SERVICE_UNAVAILABLE "More is coming in than can be written"
         "Nothing of this request was stored. Send it again with the same ids after Retry-After seconds.";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database cannot be reached"
@@ -186,8 +197,9 @@ impl Problem {
             title: self.code.title().to_owned(),
             status: self.code.status().as_u16(),
             code: self.code.name().to_owned(),
-            detail: self.detail.clone(),
-            field: self.field.clone(),
+            // A value that is wrong may be a secret in the wrong place.
+            detail: Redactor::new().text(&self.detail).text.into_owned(),
+            field: self.field.as_ref().map(|field| Redactor::new().text(field).text.into_owned()),
             request_id: request_id.map(str::to_owned),
         }
     }

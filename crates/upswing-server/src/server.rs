@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use upswing_domain::OrganisationId;
+use upswing_domain::{ConsentRule, OrganisationId};
 use upswing_privacy::Keyring;
 use upswing_store::{Store, StoreError, StoreOptions};
 
@@ -20,6 +20,9 @@ use crate::routes;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::tasks::Tasks;
 use crate::runtime::{ids, shutdown};
+
+/// Makes a stage of a stream window fail: the stage's name and how often the window was tried before go in.
+pub type StageFault = dyn Fn(&str, i64) -> Result<(), String> + Send + Sync;
 
 /// How to start a server.
 #[derive(Clone)]
@@ -40,6 +43,36 @@ pub struct Config {
     pub feedback_token_seconds: i64,
     /// How often it may be used.
     pub feedback_token_uses: u32,
+    /// How many statements of one author about one agent teach within 30 days; the rest is stored and does not count.
+    pub author_cap: i64,
+    /// How many comments that are nearly the same teach within 30 days.
+    pub copies_cap: i64,
+    /// Whether accounts that act in concert are looked for, and stop teaching (`docs/trust.md`). Off, everybody is given
+    /// back what was taken. Of several servers on one database the one that holds the lease decides.
+    pub reputation: bool,
+    /// How many seconds a trace whose root has come waits for more before it becomes executions.
+    pub telemetry_settle_seconds: i64,
+    /// The same where a call has no text yet: it may come as a log record.
+    pub telemetry_content_seconds: i64,
+    /// How many seconds any other trace waits.
+    pub telemetry_idle_seconds: i64,
+    /// For how many seconds spans are kept once their trace is assembled.
+    pub telemetry_keep_seconds: i64,
+    /// What holds for people who have not decided whether they may be learned from.
+    pub consent: ConsentRule,
+    /// Whether policies learn. What comes in is kept in any case, and learned from when this is on again.
+    pub learning: bool,
+    /// Whether stream windows over behaviour make profiles.
+    pub recognition: bool,
+    /// Which share of executions people are to be asked about, and of behaviour is kept; 0 to 1. Never limits what somebody
+    /// says.
+    pub collection_rate: f64,
+    /// Up to how many stars details are to be asked for.
+    pub details_threshold: u8,
+    /// For how many days texts are kept that nothing new refers to; for ever where absent.
+    pub content_days: Option<i64>,
+    /// For tests: makes a stage of a stream window fail; the stage's name and the earlier attempts go in.
+    pub stage_fault: Option<Arc<StageFault>>,
 }
 
 impl Config {
@@ -55,6 +88,21 @@ impl Config {
             clock: Arc::new(SystemClock),
             feedback_token_seconds: 3600,
             feedback_token_uses: 10,
+            author_cap: 40,
+            copies_cap: 3,
+            reputation: true,
+            telemetry_settle_seconds: 1,
+            // The exporters' own timers are five seconds.
+            telemetry_content_seconds: 6,
+            telemetry_idle_seconds: 10,
+            telemetry_keep_seconds: 86_400,
+            consent: ConsentRule::UnlessRefused,
+            learning: true,
+            recognition: true,
+            collection_rate: 1.0,
+            details_threshold: 3,
+            content_days: None,
+            stage_fault: None,
         }
     }
 }
@@ -88,12 +136,14 @@ impl Server {
     /// When the database cannot be opened or the address is taken.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let keyring = config.keyring.clone();
+        let limits = Limits::of(&config);
         let store = Store::open(StoreOptions {
             url: config.database.clone(),
             queue_capacity: config.queue_capacity,
             readers: config.readers,
             key_checks: config.keyring.checks(),
             content_hash: Arc::new(move |organisation, content| keyring.content_hash(organisation, content)),
+            consent: config.consent,
         })
         .await?;
         let shared_database = config.database.starts_with("postgres");
@@ -105,6 +155,12 @@ impl Server {
             keys: Keys::default(),
             registry: Registry::default(),
             recent: RecentDecisions::default(),
+            authors: Default::default(),
+            reputation: config.reputation,
+            reputations: Default::default(),
+            profiles: Default::default(),
+            consent: config.consent,
+            stage_fault: config.stage_fault,
             news: Default::default(),
             tasks: Tasks::new(),
             http_stop: Tasks::new(),
@@ -112,10 +168,7 @@ impl Server {
             route_metrics: Default::default(),
             learner: questions,
             refold,
-            limits: Limits {
-                feedback_token_seconds: config.feedback_token_seconds,
-                feedback_token_uses: config.feedback_token_uses,
-            },
+            limits,
             shared_database,
             // An embedded database has one server, which takes the lease back at once after a crash.
             instance: if shared_database {
@@ -136,10 +189,23 @@ impl Server {
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        app.tasks.spawn("learner", jobs::learner::run(Arc::clone(&app), asked));
+        if config.learning {
+            app.tasks.spawn("learner", jobs::learner::run(Arc::clone(&app), asked));
+        } else {
+            tracing::warn!("policies do not learn: learning is switched off");
+        }
+        if config.recognition {
+            app.tasks.spawn("windows", jobs::windows::run(Arc::clone(&app)));
+        }
+        if let Some(days) = config.content_days {
+            app.tasks.spawn("retention", jobs::retention::run(Arc::clone(&app), days));
+        }
+        app.tasks.spawn("reputation", jobs::reputation::run(Arc::clone(&app)));
+        app.tasks.spawn("profiles", jobs::windows::follow_profiles(Arc::clone(&app)));
         app.tasks.spawn("refold", jobs::refold::run(Arc::clone(&app), to_refold));
         app.tasks.spawn("rollups", jobs::rollups::run(Arc::clone(&app)));
         app.tasks.spawn("absences", jobs::absences::run(Arc::clone(&app)));
+        app.tasks.spawn("telemetry", jobs::telemetry::follow(Arc::clone(&app)));
         app.tasks.spawn("follow", jobs::follow::run(Arc::clone(&app)));
         let router = routes::router(&app);
         let mut stop = app.http_stop.stop_signal();

@@ -13,6 +13,7 @@ mod error;
 mod observe;
 mod platform;
 mod pool;
+mod recognise;
 mod store;
 mod types;
 mod value;

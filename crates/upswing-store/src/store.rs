@@ -7,21 +7,24 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use upswing_domain::{
-    AgentId, Decision, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId, PolicyConfig, Position,
-    RewardDefinition, Timestamp, Version, VersionId,
+    AgentId, Consent, ConsentRule, Decision, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId,
+    PolicyConfig, Position, Pseudonym, Purpose, RewardDefinition, Timestamp, Version, VersionId,
 };
 
-use crate::collect::{Item, read as collect, refold};
+use crate::collect::{Item, read as collect, refold, telemetry, trust};
 use crate::deploy::{agent, deployment};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::observe::{absence, rollup, summary};
-use crate::platform::{audit, checkpoint, key, lease, organisation};
+use crate::platform::{audit, checkpoint, consent, key, lease, organisation};
 use crate::pool::{Pool, Scope};
+use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
-    Ack, Actor, AgentState, ApiKey, AuditEntry, Checkpoint, ContentHash, Deployment, Event, FeedbackStats,
-    LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, News, Organisation, QueueStatus, StoreError,
-    StoredDecision, StoredExecution, StoredFeedback,
+    Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuthorTrust, Checkpoint, ContentHash,
+    Deployment, DueTrace, Event, FeedbackStats, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent,
+    NewWaiting, News, Organisation, QueueStatus, Statement, StoreError, StoredDecision, StoredExecution,
+    StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting,
+    WindowOutcome,
 };
 
 /// How to open a store.
@@ -37,6 +40,8 @@ pub struct StoreOptions {
     pub key_checks: Vec<(u16, [u8; 32])>,
     /// Names what people wrote, by a keyed hash of the organisation.
     pub content_hash: Arc<ContentHash>,
+    /// What holds for people who have not decided whether they may be learned from.
+    pub consent: ConsentRule,
 }
 
 impl std::fmt::Debug for StoreOptions {
@@ -129,7 +134,13 @@ impl Store {
             }
         }
         check_master_key(&mut connection, &options.key_checks).await?;
-        let writer = Writer::start(&place, connection, options.queue_capacity.max(1), options.content_hash)?;
+        let writer = Writer::start(
+            &place,
+            connection,
+            options.queue_capacity.max(1),
+            options.content_hash,
+            options.consent,
+        )?;
         Ok(Self { writer: Arc::new(writer), pool: Pool::new(place, options.readers) })
     }
 
@@ -293,6 +304,487 @@ impl Store {
     ) -> Result<Vec<StoredFeedback>> {
         let page = collect::Page { organisation, agent, after: after.map(|id| id.0), limit };
         self.read(Some(organisation), boxed!(|c| collect::feedback_page(c, page).await)).await
+    }
+
+    /// Deletes a piece of the texts that nothing since `before` refers to; how many.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn expire_content(
+        &self,
+        organisation: OrganisationId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<usize> {
+        let found = self
+            .read(Some(organisation), boxed!(|c| collect::old_content(c, organisation, before, limit).await));
+        let found = found.await?;
+        let count = found.len();
+        if count > 0 {
+            let scope = vec![organisation];
+            self.transact(scope, boxed!(|c| collect::delete_content(c, organisation, before, found).await))
+                .await?;
+        }
+        Ok(count)
+    }
+
+    // ------------------------------------------------------------------------------------------------ trust
+
+    /// Decides how far accounts are believed about an agent, together with the follower's state that says so; call
+    /// [`Store::settle_trust`] until it returns true. What the accounts say from now on stands as decided. `lease` is
+    /// (name, holder, fence). Doing so again changes nothing.
+    ///
+    /// # Errors
+    /// `LeaseLost` when the lease is no longer held: nothing was decided.
+    pub async fn set_trust(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        lease: (String, String, i64),
+        now: Timestamp,
+        changes: Vec<AuthorTrust>,
+        state: Option<Checkpoint>,
+    ) -> Result<()> {
+        self.transact(
+            vec![organisation],
+            boxed!(|c| {
+                let (name, holder, fence) = lease;
+                lease::check(c, &name, &holder, fence).await?;
+                trust::decide(c, organisation, agent, now, &changes).await?;
+                let Some(state) = state else { return Ok(()) };
+                checkpoint::save(c, organisation, agent, &name, now, &state).await?;
+                let edge = LineageEdge {
+                    derived_kind: "reputation".to_owned(),
+                    derived_id: agent.to_string(),
+                    source_kind: "feedback".to_owned(),
+                    source_id: agent.to_string(),
+                    from: Some(Position(0)),
+                    to: Some(state.position),
+                    made_with: state.made_with.clone(),
+                    at: now,
+                };
+                checkpoint::link(c, organisation, &edge).await
+            }),
+        )
+        .await
+    }
+
+    /// Brings a piece of the stored feedback in line with what was decided about its authors, and the rewards with it; true
+    /// when nothing is left.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn settle_trust(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.transact(vec![organisation], boxed!(|c| trust::settle(c, organisation, agent, now).await)).await
+    }
+
+    /// Agents for which [`Store::settle_trust`] has something left.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unsettled_trust(&self, organisation: OrganisationId) -> Result<Vec<AgentId>> {
+        self.read(Some(organisation), boxed!(|c| trust::unsettled(c, organisation).await)).await
+    }
+
+    /// Accounts that were decided about, in the order of pseudonyms.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn author_trust(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        after: Option<Pseudonym>,
+        distrusted_only: bool,
+        limit: usize,
+    ) -> Result<Vec<AuthorTrust>> {
+        self.read(
+            Some(organisation),
+            boxed!(|c| trust::page(c, organisation, agent, after, distrusted_only, limit).await),
+        )
+        .await
+    }
+
+    /// How many accounts are not believed about an agent now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn distrusted(&self, organisation: OrganisationId, agent: AgentId) -> Result<i64> {
+        self.read(Some(organisation), boxed!(|c| trust::distrusted(c, organisation, agent).await)).await
+    }
+
+    /// What people with an account said about executions after a position, oldest first: each account's own statement,
+    /// whether it teaches or not.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn statements(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Statement>> {
+        let which = trust::Which::After(after, limit);
+        self.read(Some(organisation), boxed!(|c| trust::statements(c, organisation, agent, which).await))
+            .await
+    }
+
+    /// The same of these positions, for what waited for its execution or its decision.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn statements_at(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        positions: Vec<Position>,
+    ) -> Result<Vec<Statement>> {
+        let which = trust::Which::At(positions);
+        self.read(Some(organisation), boxed!(|c| trust::statements(c, organisation, agent, which).await))
+            .await
+    }
+
+    /// Takes what came by OpenTelemetry and waits until it is on disk. The same again changes nothing.
+    ///
+    /// # Errors
+    /// `QueueFull` at once when there is no room; `Unavailable` when the database stayed away.
+    pub async fn receive_telemetry(
+        &self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        received: Telemetry,
+    ) -> Result<()> {
+        let items = received.spans.len() + received.contents.len() + received.feedback.len();
+        if items == 0 {
+            return Ok(());
+        }
+        let _room = self.writer.reserve(items).await?;
+        self.transact(
+            vec![organisation],
+            boxed!(|c| telemetry::receive(c, organisation, now, received).await),
+        )
+        .await
+    }
+
+    /// Keeps feedback, on disk, until what it names is there; what became of each.
+    ///
+    /// # Errors
+    /// `QueueFull` at once when there is no room; `Unavailable` when the database stayed away.
+    pub async fn wait_feedback(
+        &self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        feedback: Vec<NewWaiting>,
+    ) -> Result<Vec<Arrived>> {
+        let _room = self.writer.reserve(feedback.len()).await?;
+        self.transact(vec![organisation], boxed!(|c| telemetry::wait(c, organisation, now, feedback).await))
+            .await
+    }
+
+    /// Traces that are to be assembled now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn due_traces(
+        &self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<DueTrace>> {
+        self.read(Some(organisation), boxed!(|c| telemetry::due_traces(c, organisation, now, limit).await))
+            .await
+    }
+
+    /// All that is known of a trace.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn trace(&self, organisation: OrganisationId, trace: &str) -> Result<StoredTrace> {
+        let trace = trace.to_owned();
+        self.read(Some(organisation), boxed!(|c| telemetry::trace(c, organisation, &trace).await)).await
+    }
+
+    /// Notes that traces are assembled, with the names of their executions; `lease` is (name, holder, fence).
+    ///
+    /// # Errors
+    /// `LeaseLost` when the lease is no longer held: nothing was saved.
+    pub async fn save_assembled(
+        &self,
+        organisation: OrganisationId,
+        lease: (String, String, i64),
+        now: Timestamp,
+        assembled: Vec<Assembled>,
+    ) -> Result<()> {
+        self.transact(
+            vec![organisation],
+            boxed!(|c| {
+                let (name, holder, fence) = lease;
+                lease::check(c, &name, &holder, fence).await?;
+                for trace in assembled {
+                    telemetry::assembled(c, organisation, now, trace).await?;
+                }
+                Ok(())
+            }),
+        )
+        .await
+    }
+
+    /// Forgets the spans of a trace whose person may not be learned from.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_trace(&self, organisation: OrganisationId, trace: &str) -> Result<()> {
+        let trace = trace.to_owned();
+        self.transact(vec![organisation], boxed!(|c| telemetry::forget(c, organisation, &trace).await)).await
+    }
+
+    /// Forgets the spans of traces that were assembled and grew last before a moment; how many traces.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn purge_traces(
+        &self,
+        organisation: OrganisationId,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<usize> {
+        self.transact(vec![organisation], boxed!(|c| telemetry::purge(c, organisation, before, limit).await))
+            .await
+    }
+
+    /// Waiting feedback that is to be looked at now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn due_feedback(
+        &self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Waiting>> {
+        self.read(Some(organisation), boxed!(|c| telemetry::due_feedback(c, organisation, now, limit).await))
+            .await
+    }
+
+    /// Notes when to look at waiting feedback again, or (`again` is `None`) that it is settled.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn save_waiting(
+        &self,
+        organisation: OrganisationId,
+        id: FeedbackId,
+        again: Option<Timestamp>,
+        error: Option<String>,
+    ) -> Result<()> {
+        self.transact(
+            vec![organisation],
+            boxed!(|c| telemetry::looked_at(c, organisation, id, again, error).await),
+        )
+        .await
+    }
+
+    /// The executions of another name (`trace:...`, `response:...`, `span:...`, `session:...`), with their agents; without
+    /// those that turned out to be part of another one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn executions_named(
+        &self,
+        organisation: OrganisationId,
+        alias: &str,
+    ) -> Result<Vec<(ExecutionId, AgentId)>> {
+        let alias = alias.to_owned();
+        self.read(Some(organisation), boxed!(|c| telemetry::named(c, organisation, &alias).await)).await
+    }
+
+    /// The execution that an execution turned out to be part of.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn superseded_by(
+        &self,
+        organisation: OrganisationId,
+        id: ExecutionId,
+    ) -> Result<Option<ExecutionId>> {
+        self.read(Some(organisation), boxed!(|c| telemetry::superseded_by(c, organisation, id).await)).await
+    }
+
+    // ------------------------------------------------------------------------------------------------ recognise
+
+    /// Up to where windows over an agent's implicit feedback were made, and the number of the last one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn window_head(&self, organisation: OrganisationId, agent: AgentId) -> Result<(Position, i64)> {
+        self.read(Some(organisation), boxed!(|c| window::head(c, organisation, agent).await)).await
+    }
+
+    /// An agent's implicit feedback in a range of positions (the first excluded), oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn window_signals(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        range: (Position, Position),
+        limit: usize,
+    ) -> Result<Vec<StreamSignal>> {
+        self.read(Some(organisation), boxed!(|c| window::signals(c, organisation, agent, range, limit).await))
+            .await
+    }
+
+    /// Writes what became of a window, with the profiles and the training queue that follow from it; `lease` is (name,
+    /// holder, fence).
+    ///
+    /// # Errors
+    /// `LeaseLost` when the lease is no longer held: nothing was saved.
+    pub async fn save_window(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        lease: (String, String, i64),
+        now: Timestamp,
+        outcome: WindowOutcome,
+    ) -> Result<()> {
+        self.transact(
+            vec![organisation],
+            boxed!(|c| {
+                let (name, holder, fence) = lease;
+                lease::check(c, &name, &holder, fence).await?;
+                let WindowOutcome { window, profiles, queued } = outcome;
+                window::save(c, organisation, agent, now, &window, (&profiles, &queued)).await
+            }),
+        )
+        .await
+    }
+
+    /// An agent's windows, newest first, before a number.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn windows(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<StreamWindow>> {
+        self.read(Some(organisation), boxed!(|c| window::page(c, organisation, agent, before, limit).await))
+            .await
+    }
+
+    /// Windows that failed and are due to be tried again.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn due_windows(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        now: Timestamp,
+    ) -> Result<Vec<StreamWindow>> {
+        self.read(Some(organisation), boxed!(|c| window::due(c, organisation, agent, now).await)).await
+    }
+
+    /// Puts a window that was set aside back to be tried; whether there was one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn retry_window(&self, actor: Actor, agent: AgentId, ordinal: i64) -> Result<bool> {
+        let organisation = actor.organisation;
+        self.transact(
+            vec![organisation],
+            boxed!(|c| {
+                let found = window::retry(c, organisation, agent, ordinal, actor.now).await?;
+                if found {
+                    let details = serde_json::json!({ "ordinal": ordinal });
+                    audit::record(c, &actor, "window.retry", agent, details).await?;
+                }
+                Ok(found)
+            }),
+        )
+        .await
+    }
+
+    /// How many of an agent's signals wait for training.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn training_signals(&self, organisation: OrganisationId, agent: AgentId) -> Result<i64> {
+        self.read(Some(organisation), boxed!(|c| window::queued(c, organisation, agent).await)).await
+    }
+
+    /// What is known of a person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn profile(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        subject: Pseudonym,
+    ) -> Result<Option<StoredProfile>> {
+        self.read(Some(organisation), boxed!(|c| profile::one(c, organisation, agent, subject).await)).await
+    }
+
+    /// Profiles that changed at a position or after it, oldest change first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn profiles_since(
+        &self,
+        organisation: OrganisationId,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredProfile>> {
+        self.read(Some(organisation), boxed!(|c| profile::since(c, organisation, from, limit).await)).await
+    }
+
+    /// The profiles that changed last, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn latest_profiles(
+        &self,
+        organisation: OrganisationId,
+        limit: usize,
+    ) -> Result<Vec<StoredProfile>> {
+        self.read(Some(organisation), boxed!(|c| profile::latest(c, organisation, limit).await)).await
+    }
+
+    /// Records a person's decision about a purpose; gives what holds afterwards.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn decide_consent(
+        &self,
+        actor: Actor,
+        subject: Pseudonym,
+        purpose: Purpose,
+        granted: bool,
+        policy: String,
+    ) -> Result<Consent> {
+        self.transact(
+            vec![actor.organisation],
+            boxed!(|c| consent::decide(c, &actor, subject, purpose, granted, &policy).await),
+        )
+        .await
+    }
+
+    /// All decisions of a person, by purpose, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn consents(&self, organisation: OrganisationId, subject: Pseudonym) -> Result<Vec<Consent>> {
+        self.read(Some(organisation), boxed!(|c| consent::of_person(c, organisation, subject).await)).await
     }
 
     // ------------------------------------------------------------------------------------------------ deploy
@@ -634,6 +1126,7 @@ impl Store {
             fingerprints: vec![[0; 18]],
             restore: None,
             token_uses: None,
+            defence: None,
         };
         let events: Vec<_> = due.feedback.into_iter().map(event).collect();
         let count = events.len();

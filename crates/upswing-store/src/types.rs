@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use upswing_domain::{
     Agent, AgentId, AgentName, Context, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId,
-    KeyId, OrganisationId, Origin, PolicyConfig, Position, Reward, RewardDefinition, Role, Timestamp,
-    Version, VersionId,
+    KeyId, OrganisationId, Origin, PolicyConfig, Position, Pseudonym, Reward, RewardDefinition, Role,
+    Timestamp, Version, VersionId,
 };
 
 /// A keyed hash of what a client sent (see `upswing-privacy`). The stored one and those of older keys.
@@ -41,7 +41,31 @@ pub enum Event {
         restore: Option<Decision>,
         /// For a browser's token: refuse when the execution already has so many pieces of feedback through tokens.
         token_uses: Option<u32>,
+        /// What keeps one person, and copies of one text, from outvoting the rest.
+        defence: Option<Defence>,
     },
+}
+
+/// What a piece of feedback is held against before it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defence {
+    /// How many statements of one author about one agent count within a period of 30 days.
+    pub author_cap: i64,
+    /// How many texts that are nearly the same count within a period.
+    pub copies: i64,
+    /// The text's fingerprint and the keys under which texts like it are found; `None` without a text.
+    pub text: Option<TextKeys>,
+}
+
+/// Under what near-duplicates of a text are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextKeys {
+    /// Rows of a sketch: texts whose sketches agree in many rows are nearly the same.
+    pub rows: Vec<u16>,
+    /// In how many rows at least.
+    pub agreeing: usize,
+    /// Of two texts that are nearly the same at least one of these agrees, nearly always.
+    pub bands: Vec<i64>,
 }
 
 /// What became of one event.
@@ -63,6 +87,8 @@ pub enum Ack {
     },
     /// The id is taken by other content.
     Conflict,
+    /// The person has not agreed to it, or has taken it back.
+    NoConsent(upswing_domain::Purpose),
     /// The browser's token has been used up.
     TokenExhausted,
     /// What it refers to belongs to another agent; the sentence says what.
@@ -354,4 +380,240 @@ pub struct QueueStatus {
     pub refused: u64,
     /// Whether the last attempt reached the database.
     pub connected: bool,
+}
+
+/// What is known of a person from what they did, as one agent has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredProfile {
+    /// Whose behaviour with which agent.
+    pub agent: AgentId,
+    /// Who.
+    pub subject: Pseudonym,
+    /// The last signal in it.
+    pub position: Position,
+    /// As its learner wrote it.
+    pub body: String,
+}
+
+/// One piece of implicit feedback, as windows see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamSignal {
+    /// Its place.
+    pub position: Position,
+    /// Its id.
+    pub id: FeedbackId,
+    /// Who did it.
+    pub author: Option<Pseudonym>,
+    /// During which visit.
+    pub session: Option<String>,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// What was done, as JSON.
+    pub behaviour: Option<String>,
+}
+
+/// One window over an agent's implicit feedback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamWindow {
+    /// Its number, from 1.
+    pub ordinal: i64,
+    /// The last position before it.
+    pub from: Position,
+    /// Its last position.
+    pub to: Position,
+    /// How many signals it holds.
+    pub signals: i64,
+    /// `processed`, `stopped`, `retrying` or `set_aside`.
+    pub status: String,
+    /// What each stage reported, as JSON.
+    pub stages: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it is tried again.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Why it failed last.
+    pub error: Option<String>,
+    /// When this was last written.
+    pub updated_at: Timestamp,
+}
+
+/// What became of a window, to be written at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowOutcome {
+    /// The window.
+    pub window: StreamWindow,
+    /// Profiles as they are now.
+    pub profiles: Vec<StoredProfile>,
+    /// What waits for training: position, feedback, strength.
+    pub queued: Vec<(Position, FeedbackId, f64)>,
+}
+
+/// How far an account is believed about an agent, as decided or to be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuthorTrust {
+    /// Who.
+    pub author: Pseudonym,
+    /// The probability that the account acts for itself, in millionths.
+    pub weight: i64,
+    /// Whether what it says does not teach.
+    pub distrusted: bool,
+    /// Since when that is so.
+    pub decided_at: Timestamp,
+}
+
+/// What an account said of an execution, as reputations see it: its own statement, whatever others said of the same one,
+/// and whether it teaches or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Its place.
+    pub position: Position,
+    /// Who.
+    pub author: Pseudonym,
+    /// What had run; `None` while the execution, or its decision, has not come.
+    pub version: Option<VersionId>,
+    /// What was known then.
+    pub context: Option<Context>,
+    /// The reward that the account's statements about this execution gave before.
+    pub old: Option<Reward>,
+    /// The reward that they give with this one.
+    pub new: Option<Reward>,
+}
+
+/// What came by OpenTelemetry in one request, without what identifies people.
+#[derive(Debug, Clone, Default)]
+pub struct Telemetry {
+    /// Its spans.
+    pub spans: Vec<NewSpan>,
+    /// Content that came apart from its span.
+    pub contents: Vec<NewSpanContent>,
+    /// Feedback on traces, spans, answers and sessions of any request.
+    pub feedback: Vec<NewWaiting>,
+    /// What is known of the traces that the spans are of.
+    pub traces: Vec<Arrival>,
+    /// How long a trace whose root has come waits for more, unless its arrival says otherwise.
+    pub settle_seconds: i64,
+    /// How long any other trace does.
+    pub idle_seconds: i64,
+}
+
+/// A span as it is stored.
+#[derive(Debug, Clone)]
+pub struct NewSpan {
+    /// Its trace, in hexadecimal.
+    pub trace: String,
+    /// Its id within the trace.
+    pub span: String,
+    /// The agent that the request named for spans that name none themselves.
+    pub agent: Option<AgentId>,
+    /// When it ended: of two under one id the later holds.
+    pub ended_at: i64,
+    /// The span, as JSON.
+    pub body: String,
+}
+
+/// Content of a span.
+#[derive(Debug, Clone)]
+pub struct NewSpanContent {
+    /// The span's trace.
+    pub trace: String,
+    /// The span.
+    pub span: String,
+    /// The content, as JSON.
+    pub body: String,
+}
+
+/// What a request says of a trace.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The trace.
+    pub trace: String,
+    /// Whether its root is among the request's spans.
+    pub complete: bool,
+    /// How long to wait for more, once the root has come.
+    pub settle_seconds: i64,
+}
+
+/// Feedback that names what it is about by something else than an execution.
+#[derive(Debug, Clone)]
+pub struct NewWaiting {
+    /// Its id.
+    pub id: FeedbackId,
+    /// Of what was received; the first is stored.
+    pub fingerprints: Vec<Fingerprint>,
+    /// What it waits for: `response:...`, `trace:...` and so on.
+    pub wants: String,
+    /// The statement, as JSON.
+    pub body: String,
+}
+
+/// What became of feedback that is to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrived {
+    /// It waits now.
+    New,
+    /// It came before.
+    Known,
+    /// Something else came before under its id.
+    Conflict,
+}
+
+/// Feedback that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its id.
+    pub id: FeedbackId,
+    /// What it waits for.
+    pub wants: String,
+    /// Of what was received.
+    pub fingerprint: Fingerprint,
+    /// The statement, as JSON.
+    pub body: String,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// How often it was looked at.
+    pub attempts: i64,
+}
+
+/// A trace that is to be assembled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueTrace {
+    /// The trace.
+    pub trace: String,
+    /// How often something of it came.
+    pub arrivals: i64,
+}
+
+/// A trace that was assembled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assembled {
+    /// The trace, as it was found.
+    pub trace: DueTrace,
+    /// The names of its executions.
+    pub aliases: Vec<Alias>,
+    /// Executions that are part of another one, and of which.
+    pub superseded: BTreeMap<ExecutionId, ExecutionId>,
+    /// Why runs within it became no executions, if any did not.
+    pub error: Option<String>,
+}
+
+/// What is known of a trace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredTrace {
+    /// Its spans as JSON, each with the agent that its request named.
+    pub spans: Vec<(Option<AgentId>, String)>,
+    /// Content of its spans, as JSON.
+    pub contents: Vec<String>,
+    /// Whether it is still to be assembled.
+    pub pending: bool,
+}
+
+/// Another name of an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// `response:...`, `span:...`, `session:...`.
+    pub alias: String,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Its agent.
+    pub agent: AgentId,
 }

@@ -1,7 +1,7 @@
 //! The write path: one queue, one writer, group commit.
 //!
-//! The writer never waits to gather: it takes what is queued when the previous commit ends. On SQLite it is a thread
-//! that owns the only writing connection, on PostgreSQL a task with a connection of its own; the logic is the same.
+//! The writer never waits to gather: it takes what is queued when the previous commit ends. It is a thread with a
+//! connection of its own, the only writing one on SQLite; the logic is the same on both engines.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use upswing_domain::ConsentRule;
+
 use crate::collect::{Definitions, Item, write_batch};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::{Ack, ContentHash, Listener, News, QueueStatus, StoreError};
@@ -21,6 +23,9 @@ use crate::{Ack, ContentHash, Listener, News, QueueStatus, StoreError};
 const BATCH: usize = 1000;
 /// How long what could not be written because the database was away is kept before its callers are told.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a database may have been away before administrative writes are told at once: leases and checkpoints, which are
+/// tried again anyway, must not each hold up the events behind them.
+const JOB_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -82,6 +87,7 @@ impl Writer {
         connection: Connection,
         capacity: usize,
         content_hash: Arc<ContentHash>,
+        consent: ConsentRule,
     ) -> Result<Self, StoreError> {
         let (queue, commands) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
@@ -95,7 +101,9 @@ impl Writer {
             waiting: VecDeque::new(),
             definitions: Definitions::default(),
             content_hash,
+            consent,
             shared: shared.clone(),
+            away: None,
         };
         match place {
             Place::Sqlite(_) => {
@@ -109,20 +117,25 @@ impl Writer {
                     drop(far);
                     let _ = finished.send(());
                 };
-                std::thread::Builder::new()
-                    .name("upswing-writer".to_owned())
-                    .spawn(run)
-                    .map_err(|e| StoreError::Configuration(format!("cannot start the writer: {e}")))?;
+                thread(run)?;
             }
             Place::Postgres(_) => {
-                #[expect(clippy::disallowed_methods, reason = "joined through `done` when the store closes")]
-                tokio::spawn(async move {
-                    let mut far = far;
-                    while let Some(command) = far.next().await {
-                        far.work(command).await;
-                    }
+                // A thread, not a task: between its round trips the writer would stand in line behind every request
+                // that waits for it.
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(cannot_start)?;
+                let run = move || {
+                    // What drives a connection lives where the connection was made.
+                    let mut far = FarEnd { connection: None, ..far };
+                    runtime.block_on(async {
+                        while let Some(command) = far.next().await {
+                            far.work(command).await;
+                        }
+                    });
+                    drop(far);
                     let _ = finished.send(());
-                });
+                };
+                thread(run)?;
             }
         }
         Ok(Self { queue, room: Arc::new(Semaphore::new(capacity)), capacity, shared })
@@ -140,6 +153,14 @@ impl Writer {
     pub(crate) async fn record(&self, items: Vec<Item>, patience: Duration) -> Result<(), StoreError> {
         let permit = self.room(items.len(), patience).await?;
         self.send(Command::Events { items, reply: None, permit })
+    }
+
+    /// Room in the queue for a write with a transaction of its own; it is free again when this is dropped.
+    ///
+    /// # Errors
+    /// `QueueFull` at once when there is none.
+    pub(crate) async fn reserve(&self, items: usize) -> Result<OwnedSemaphorePermit, StoreError> {
+        self.room(items, Duration::ZERO).await
     }
 
     pub(crate) fn run(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
@@ -216,7 +237,16 @@ impl Writer {
     }
 }
 
-/// The queue's far end: what the writing thread or task owns.
+fn thread(run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    let thread = std::thread::Builder::new().name("upswing-writer".to_owned()).spawn(run);
+    thread.map(drop).map_err(cannot_start)
+}
+
+fn cannot_start(error: std::io::Error) -> StoreError {
+    StoreError::Configuration(format!("cannot start the writer: {error}"))
+}
+
+/// The queue's far end: what the writing thread owns.
 struct FarEnd {
     place: Place,
     connection: Option<Connection>,
@@ -225,7 +255,10 @@ struct FarEnd {
     waiting: VecDeque<Command>,
     definitions: Definitions,
     content_hash: Arc<ContentHash>,
+    consent: ConsentRule,
     shared: Arc<Shared>,
+    /// Since when the database has been away.
+    away: Option<Instant>,
 }
 
 struct Group {
@@ -277,7 +310,11 @@ impl FarEnd {
     }
 
     async fn perform(&mut self, job: Box<dyn Job>) {
-        match self.connected(Instant::now() + PATIENCE).await {
+        let until = match &self.connection {
+            Some(connection) if !connection.is_broken() => Instant::now() + PATIENCE,
+            _ => *self.away.get_or_insert_with(Instant::now) + JOB_PATIENCE,
+        };
+        match self.connected(until).await {
             Err(error) => job.refuse(error),
             Ok(connection) => {
                 let usable = job.perform(connection).await;
@@ -347,7 +384,9 @@ impl FarEnd {
     fn write_or_bisect<'a>(&'a mut self, items: &'a [Item]) -> BoxFuture<'a, Result<Vec<Ack>, StoreError>> {
         async move {
             let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
-            let written = write_batch(connection, &mut self.definitions, &*self.content_hash, items).await;
+            let written =
+                write_batch(connection, &mut self.definitions, &*self.content_hash, self.consent, items)
+                    .await;
             match written {
                 Ok(acks) => {
                     let news = connection.take_news();
@@ -401,6 +440,7 @@ impl FarEnd {
         let mut pause = Duration::from_millis(20);
         while self.connection.as_ref().is_none_or(Connection::is_broken) {
             self.lose();
+            self.away.get_or_insert_with(Instant::now);
             match self.place.connect(true).await {
                 Ok(connection) => self.connection = Some(connection),
                 Err(error) if Instant::now() >= until => return Err(unavailable(error)),
@@ -410,6 +450,7 @@ impl FarEnd {
                 }
             }
         }
+        self.away = None;
         let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
         if lock(&self.shared.durability).is_empty() || !self.shared.connected.load(Relaxed) {
             let settings = connection.durability().await?;

@@ -15,11 +15,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("upswing-stats", &[]),
     ("upswing-domain", &[]),
     ("upswing-learn", &["upswing-domain", "upswing-stats"]),
+    ("upswing-otlp", &["upswing-domain"]),
     ("upswing-privacy", &["upswing-domain"]),
     ("upswing-store", &["upswing-domain", "upswing-stats"]),
+    ("upswing-trust", &["upswing-domain", "upswing-stats"]),
     (
         "upswing-server",
-        &["upswing-domain", "upswing-learn", "upswing-privacy", "upswing-stats", "upswing-store"],
+        &[
+            "upswing-domain",
+            "upswing-learn",
+            "upswing-otlp",
+            "upswing-privacy",
+            "upswing-stats",
+            "upswing-store",
+            "upswing-trust",
+        ],
     ),
     (
         "upswing-cli",

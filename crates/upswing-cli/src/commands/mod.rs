@@ -1,9 +1,11 @@
 //! What the program can be asked to do, one command a file.
 
+mod config;
 mod demo;
 mod init;
 mod keys;
 mod openapi;
+mod redaction;
 mod replay;
 mod serve;
 
@@ -24,6 +26,10 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Play a file of known outcomes through a server and report what its policy is worth
     Replay(replay::Args),
+    /// Take personal data and secrets out of a text, or measure how well that works
+    Redaction(redaction::Args),
+    /// Say what may be configured, and what is
+    Config(config::Args),
     /// Print the API's description (OpenAPI)
     Openapi(openapi::Args),
 }
@@ -37,6 +43,8 @@ impl Command {
             Self::Keys(args) => Box::pin(keys::run(args)).await,
             Self::Demo(args) => Box::pin(demo::run(args)).await,
             Self::Replay(args) => Box::pin(replay::run(args)).await,
+            Self::Redaction(args) => redaction::run(args),
+            Self::Config(args) => config::run(args),
             Self::Openapi(args) => openapi::run(args),
         }
     }

@@ -18,6 +18,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let settings = Settings::new(&args.server)?;
     start_logging(&settings)?;
+    if !settings.idle.is_empty() {
+        tracing::warn!(options = settings.idle.join(", "), "configured, but nothing follows from it yet");
+    }
     let stop = signals::stop()?;
     let server = server::start(&settings).await?;
     print_text(&format!(

@@ -47,7 +47,11 @@ impl Served {
     /// Makes an organisation in this folder and serves it on a free port.
     pub(crate) fn start(folder: &Path) -> Self {
         let made: Value = serde_json::from_str(&succeed(folder, &["init", "--json"])).unwrap();
-        let key = made["key"]["secret"].as_str().unwrap().to_owned();
+        Self::again(folder, made["key"]["secret"].as_str().unwrap().to_owned())
+    }
+
+    /// Serves what there is in this folder.
+    pub(crate) fn again(folder: &Path, key: String) -> Self {
         let mut process = upswing(folder)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn"])
             .stdout(Stdio::piped())

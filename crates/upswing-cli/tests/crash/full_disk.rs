@@ -25,7 +25,10 @@ async fn sqlite() {
     let journal = Arc::new(Journal::new());
     let refusal = loop {
         let id = Uuid::now_v7();
-        let text: String = (0..1500).map(|_| Uuid::new_v4().to_string()).collect();
+        // Letters that no page can be compressed to, and nothing is taken out of.
+        let letters =
+            |id: Uuid| id.simple().to_string().bytes().map(|b| char::from(b'g' + b % 20)).collect::<String>();
+        let text: String = (0..1500).map(|_| letters(Uuid::new_v4()) + " ").collect();
         let body = json!({
             "id": id, "agent_id": place.agents[0].id, "execution_id": Uuid::now_v7(),
             "feedback_type": "report_issue", "feedback_text": text,

@@ -127,7 +127,9 @@ impl Facts {
             let Some(last) = page.last() else { break };
             after = Some(last.feedback.id);
             for item in page {
-                feedback.entry(item.feedback.execution).or_default().push(item);
+                if let Some(execution) = item.feedback.target.execution() {
+                    feedback.entry(execution).or_default().push(item);
+                }
             }
         }
         for items in feedback.values_mut() {

@@ -254,12 +254,18 @@ impl Worker {
         json!({ "task": task, "chars": self.random.below(3000), "share": 0.25, "options": self.random.one_in(2) })
     }
 
+    /// A word that is no other's. Letters: a long number is a card's now and then, and is stored as `[card]`.
+    fn word(&mut self) -> String {
+        let letter = |digit: u8| char::from(digit - b'0' + b'a');
+        self.random.next().to_string().bytes().map(letter).collect()
+    }
+
     fn text(&mut self) -> String {
         match self.random.below(4) {
             0 => "the same words".to_owned(),
-            1 => format!("Größe – 質問 {} \"quoted\"\n", self.random.next()),
-            2 => "x".repeat(self.random.magnitude(12) as usize),
-            _ => format!("question {}", self.random.next()),
+            1 => format!("Größe – 質問 {} \"quoted\"\n", self.word()),
+            2 => "Und so weiter, ".repeat(self.random.magnitude(8) as usize),
+            _ => format!("question {}", self.word()),
         }
     }
 
@@ -311,7 +317,8 @@ impl Worker {
             4 => {
                 body["dimensions"] = json!({ "accuracy": 1 + self.random.below(5), "clarity": 3 });
                 body["feedback_text"] = self.text().into();
-                body["author"] = json!("user-7");
+                // Everybody speaks once: who speaks fifty times a minute is refused as spam.
+                body["author"] = json!(format!("user-{}", self.word()));
                 "detailed_feedback"
             }
             5 | 6 => {

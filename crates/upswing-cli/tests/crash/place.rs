@@ -164,6 +164,7 @@ impl Place {
             queue_capacity: 1024,
             readers: 2,
             key_checks: ring.checks(),
+            consent: Default::default(),
             content_hash: Arc::new(move |organisation, content| ring.content_hash(organisation, content)),
         };
         Store::open(options).await.unwrap()

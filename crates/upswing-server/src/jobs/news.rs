@@ -50,6 +50,8 @@ impl Pending {
 pub(crate) struct NewsBoard {
     pub(crate) learner: Pending,
     pub(crate) rollups: Pending,
+    pub(crate) windows: Pending,
+    pub(crate) reputation: Pending,
 }
 
 impl NewsBoard {
@@ -58,5 +60,7 @@ impl NewsBoard {
         let entries = || news.iter().map(|n| ((n.organisation, n.agent), n.position));
         self.learner.add(entries());
         self.rollups.add(entries());
+        self.windows.add(entries());
+        self.reputation.add(entries());
     }
 }

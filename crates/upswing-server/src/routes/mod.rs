@@ -4,6 +4,7 @@ mod collect;
 mod deploy;
 mod observe;
 mod platform;
+mod recognise;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes as handlers;
+
+pub(crate) use collect::proof::restored;
 
 use crate::app::Shared;
 use crate::gate::{self, GateLayer};
@@ -128,6 +131,18 @@ fn table(app: Option<Shared>) -> Table {
         .route(Read, handlers!(observe::feedback_stats::stats))
         .route(Read, handlers!(collect::feedback::get))
         .route(Read, handlers!(observe::effects::effects))
+        .route(GiveFeedback, handlers!(collect::signals::give))
+        .route(Public, handlers!(collect::signals::preflight))
+        .route(ReportExecutions, handlers!(collect::records::report))
+        .route(Read, handlers!(collect::records::get))
+        .route(ReportExecutions, handlers!(collect::corrections::correct))
+        .route(ReportExecutions, handlers!(collect::telemetry::traces))
+        .route(ReportExecutions, handlers!(collect::telemetry::logs))
+        .route(ReportExecutions, handlers!(platform::consents::decide))
+        .route(Read, handlers!(platform::consents::list))
+        .route(Read, handlers!(recognise::windows::list))
+        .route(ManageAgents, handlers!(recognise::windows::retry))
+        .route(Read, handlers!(recognise::profiles::get))
         .route(ReadContent, handlers!(collect::export::export))
         .route(ManageAgents, handlers!(deploy::agents::create))
         .route(Read, handlers!(deploy::agents::list))
@@ -142,6 +157,7 @@ fn table(app: Option<Shared>) -> Table {
         .route(Read, handlers!(deploy::deployments::list))
         .route(Read, handlers!(observe::performance::performance))
         .route(Read, handlers!(observe::learning_curve::learning_curve))
+        .route(Read, handlers!(observe::trust::trust))
         .route(Read, handlers!(observe::lineage::lineage))
         .route(Read, handlers!(platform::organisation::get))
         .route(ManageKeys, handlers!(platform::keys::create))
@@ -156,6 +172,12 @@ fn table(app: Option<Shared>) -> Table {
         .route(Public, handlers!(platform::pages::home))
         .route(Public, handlers!(platform::pages::docs))
         .route(Public, handlers!(platform::pages::asset))
+}
+
+/// Reads a body as every route of collecting would, as far as that goes without a server: how many items could be
+/// understood. For fuzzing: it must not panic, whatever the bytes.
+pub fn read_collected(bytes: &[u8], ndjson: bool) -> usize {
+    collect::read_all(bytes, ndjson)
 }
 
 /// Every route with its permission.

@@ -60,6 +60,12 @@ pub(crate) struct Counts {
     pub(crate) learner_lag: AtomicI64,
     /// 1 while this server holds the learner's lease.
     pub(crate) learner_lease: AtomicI64,
+    /// How often reputations were fitted here.
+    pub(crate) reputation_fits: AtomicU64,
+    /// Accounts that ceased to be believed, counted each time.
+    pub(crate) accounts_distrusted: AtomicU64,
+    /// Accounts that were believed again, counted each time.
+    pub(crate) accounts_restored: AtomicU64,
 }
 
 /// The text for Prometheus, format 0.0.4.
@@ -142,6 +148,24 @@ pub(crate) fn exposition(
         "gauge",
         "1 while this server is the one that learns.",
         counts.learner_lease.load(Relaxed).into(),
+    );
+    single(
+        "upswing_reputation_fits_total",
+        "counter",
+        "How often the reputations of an agent's accounts were fitted here.",
+        counts.reputation_fits.load(Relaxed).into(),
+    );
+    single(
+        "upswing_accounts_distrusted_total",
+        "counter",
+        "Accounts whose feedback on an agent stopped teaching.",
+        counts.accounts_distrusted.load(Relaxed).into(),
+    );
+    single(
+        "upswing_accounts_restored_total",
+        "counter",
+        "Accounts whose feedback on an agent teaches again.",
+        counts.accounts_restored.load(Relaxed).into(),
     );
     out
 }

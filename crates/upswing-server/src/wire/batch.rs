@@ -95,11 +95,19 @@ pub(crate) struct RejectedItem {
     pub(crate) problem: ProblemResponse,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// What became of a batch.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct BatchResponse {
     /// Items that are on disk now and were not before.
     pub(crate) accepted: usize,
+    /// Telemetry that is not among the collected share: acknowledged, and not kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) sampled_out: usize,
     /// Items that had been stored before.
     pub(crate) duplicates: usize,
     /// Items that were refused.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use upswing_privacy::redact::{Kind, Redactor};
 
 use crate::problem::{Code, Problem};
 
@@ -24,16 +25,28 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if media_type(request.headers())? != MediaType::Json {
-            return Err(unsupported());
-        }
-        let bytes = read(request.into_body()).await?;
+        let bytes = read_json(request).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// A JSON body of type `T` in which an administrator may not leave a secret: what configures is stored as it is, shown to
+/// who reads it, and hashed, so that it is refused rather than changed.
+#[derive(Debug)]
+pub(crate) struct Vetted<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Vetted<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = read_json(request).await?;
+        vet(&bytes)?;
         parse(&bytes).map(Self)
     }
 }
 
 /// A body that may be absent.
-impl<S: Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
+impl<S: Sync, T: DeserializeOwned> OptionalFromRequest<S> for Vetted<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
@@ -45,7 +58,53 @@ impl<S: Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
         if media_type? != MediaType::Json {
             return Err(unsupported());
         }
+        vet(&bytes)?;
         parse(&bytes).map(|value| Some(Self(value)))
+    }
+}
+
+/// Refuses secrets, card and account numbers and the like, and outside of configurations addresses of mail. Within a
+/// version's configuration an organisation's own address or telephone number belongs into many a prompt, and changing it
+/// would change what the agent says.
+fn vet(bytes: &[u8]) -> Result<(), Problem> {
+    let Ok(value) = serde_json::from_slice(bytes) else { return Ok(()) };
+    match secret_path(&value, "") {
+        None => Ok(()),
+        Some((path, kind)) => {
+            let place = if path.is_empty() { "the body" } else { &path };
+            let detail = format!("{place} holds what looks like {}, which is not stored", article(kind));
+            Err(Problem::new(Code::SecretFound, detail).about(path))
+        }
+    }
+}
+
+fn article(kind: Kind) -> String {
+    match kind {
+        Kind::Email | Kind::Iban | Kind::Ip | Kind::Ssn => format!("an {}", kind.name()),
+        _ => format!("a {}", kind.name()),
+    }
+}
+
+fn secret_path(value: &serde_json::Value, path: &str) -> Option<(String, Kind)> {
+    let grave = |text: &str| {
+        let mut found = Redactor::new().find(text).into_iter().map(|finding| finding.kind);
+        let configured = path.split('.').next().is_some_and(|top| top == "config" || top == "output_schema");
+        found.find(|kind| match kind {
+            Kind::Phone | Kind::Ip => false,
+            Kind::Email => !configured,
+            _ => true,
+        })
+    };
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        serde_json::Value::String(text) => grave(text).map(|kind| (path.to_owned(), kind)),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| secret_path(item, &below(&index.to_string())))
+        }
+        serde_json::Value::Object(map) => map.iter().find_map(|(name, item)| {
+            grave(name).map(|kind| (path.to_owned(), kind)).or_else(|| secret_path(item, &below(name)))
+        }),
+        _ => None,
     }
 }
 
@@ -93,6 +152,14 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Result<MediaType, Problem> {
 fn unsupported() -> Problem {
     let detail = "send Content-Type: application/json, or application/x-ndjson to a route that takes batches";
     Problem::new(Code::UnsupportedMediaType, detail)
+}
+
+/// Reads a body that says it is JSON.
+async fn read_json(request: Request) -> Result<Bytes, Problem> {
+    if media_type(request.headers())? != MediaType::Json {
+        return Err(unsupported());
+    }
+    read(request.into_body()).await
 }
 
 /// Reads a body up to [`MAX_BODY`].

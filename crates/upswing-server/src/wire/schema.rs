@@ -164,6 +164,8 @@ pub(crate) enum FeedbackTypeSchema {
     ReportIssue,
     /// A measured outcome.
     Metric,
+    /// What somebody did; given as signals.
+    Implicit,
 }
 
 /// Who speaks.
@@ -222,6 +224,7 @@ mod tests {
             FeedbackTypeSchema::Correction,
             FeedbackTypeSchema::ReportIssue,
             FeedbackTypeSchema::Metric,
+            FeedbackTypeSchema::Implicit,
         ];
         assert_eq!(types.map(|t| json!(t)), FeedbackType::ALL.map(|t| json!(t)));
     }
@@ -237,4 +240,68 @@ mod tests {
             }
         }
     }
+}
+
+/// What somebody did. Which fields belong to which type, and what it becomes, stands in `docs/http-api.md`.
+#[derive(ToSchema)]
+#[schema(as = Behaviour)]
+pub(crate) struct BehaviourSchema {
+    /// `search`, `item_engagement`, `content_reading`, `navigation`, `copy`, `edit`, `regenerate` or `abandon`.
+    r#type: String,
+    /// Searches: what for.
+    query: Option<String>,
+    /// Searches: which results were opened, from 0.
+    clicked_indices: Option<Vec<u32>>,
+    /// Searches: milliseconds until the first result was opened.
+    time_to_first_click: Option<f64>,
+    /// Searches: milliseconds in all.
+    total_time: Option<f64>,
+    /// Searches: how often the query was changed.
+    query_refinements: Option<u32>,
+    /// Searches: where it was given up.
+    abandonment_point: Option<f64>,
+    /// Items: which.
+    item_id: Option<String>,
+    /// Items, reading: what kind of thing.
+    category: Option<String>,
+    /// Items: milliseconds looked at.
+    view_duration: Option<f64>,
+    /// Items: how many things were done.
+    interaction_depth: Option<f64>,
+    /// Items: kept for later.
+    bookmarked: Option<bool>,
+    /// Items: handed on.
+    shared: Option<bool>,
+    /// Items: how often the person came back.
+    return_visits: Option<f64>,
+    /// Items: what was done.
+    actions_taken: Option<Vec<String>>,
+    /// Reading: which text.
+    content_id: Option<String>,
+    /// Reading: words a minute.
+    words_per_minute: Option<f64>,
+    /// Reading, leaving: how far it was scrolled, 0 to 1.
+    scroll_depth: Option<f64>,
+    /// Reading: milliseconds.
+    total_read_time: Option<f64>,
+    /// Reading: how many words there are.
+    word_count: Option<f64>,
+    /// Reading: how often something was selected, opened or followed.
+    interactions: Option<u32>,
+    /// Navigation: how many pages.
+    pages_visited: Option<u32>,
+    /// Navigation, leaving: milliseconds.
+    dwell_time: Option<f64>,
+    /// Navigation: whether it ended on its first page.
+    bounced: Option<bool>,
+    /// Navigation: where to.
+    path: Option<Vec<String>>,
+    /// Copying: characters copied.
+    copied_length: Option<f64>,
+    /// Copying: of how many.
+    answer_length: Option<f64>,
+    /// Editing: which share was changed, 0 to 1.
+    changed_share: Option<f64>,
+    /// Copying, asking again: how often.
+    count: Option<u32>,
 }

@@ -9,27 +9,29 @@ use uuid::Uuid;
 use crate::support::{Answer, World, on_both};
 
 /// A call that succeeds for whoever may make it.
-struct Call {
-    method: &'static str,
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
     /// As in the route table.
-    route: &'static str,
-    path: String,
-    body: Option<Value>,
+    pub(crate) route: &'static str,
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
     /// The answer within the organisation.
     own: u16,
     /// The answer to an administrator of another organisation: it finds nothing of this one.
     other: u16,
 }
 
-struct Things<'a> {
-    world: &'a World,
-    execution: String,
-    feedback: String,
-    spare_key: String,
+pub(crate) struct Things<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) execution: String,
+    pub(crate) feedback: String,
+    pub(crate) record: String,
+    pub(crate) spare_key: String,
 }
 
-fn calls(things: &Things<'_>) -> Vec<Call> {
-    let Things { world, execution, feedback, spare_key } = things;
+/// One call of every route.
+pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
+    let Things { world, execution, feedback, spare_key, .. } = things;
     let (agent, version) = (&world.agent, &world.versions[0]);
     let mut calls = Vec::new();
     let mut call = |method, route: &'static str, path: String, body: Option<Value>, own, other| {
@@ -71,6 +73,31 @@ fn calls(things: &Things<'_>) -> Vec<Call> {
         200,
         404,
     );
+    let signal = json!({"agent_id": agent, "execution_id": execution, "type": "copy"});
+    call("POST", "/api/learning/signals", api("signals"), Some(signal), 201, 404);
+    call("OPTIONS", "/api/learning/signals", api("signals"), None, 204, 204);
+    // The one that is stored already: each caller finds it.
+    let record = json!({"performance_metrics": {"total_ms": 11}});
+    let route = "/api/learning/records/{kind}";
+    let query = format!("?agent_id={agent}&execution_id={execution}");
+    call("POST", route, api(&format!("records/performance{query}")), Some(record), 200, 404);
+    let route = "/api/learning/records/{kind}/{id}";
+    call("GET", route, api(&format!("records/performance/{}", things.record)), None, 200, 404);
+    let correction =
+        json!({"url": "https://x.org/", "originalData": {"a": null}, "correctedData": {"a": "b"}});
+    let path = format!("/api/agent?mode=feedback&agent_id={agent}");
+    call("POST", "/api/agent", path, Some(correction), 201, 404);
+    let consent = json!({"subject": "nobody", "purpose": "learning", "granted": true});
+    call("PUT", "/api/learning/consents", api("consents"), Some(consent), 200, 200);
+    call("GET", "/api/learning/consents", api("consents?subject=nobody"), None, 200, 200);
+    call("GET", "/api/learning/agents/{agent_id}/windows", of("/windows"), None, 200, 404);
+    let route = "/api/learning/agents/{agent_id}/windows/{ordinal}/retry";
+    call("POST", route, of("/windows/1/retry"), None, 404, 404);
+    let route = "/api/learning/agents/{agent_id}/profile";
+    call("GET", route, of("/profile?unit=nobody"), None, 404, 404);
+    for path in ["/v1/traces", "/v1/logs"] {
+        call("POST", path, path.to_owned(), Some(json!({})), 200, 200);
+    }
     call("POST", "/api/learning/agents", api("agents"), Some(json!({"name": "another"})), 201, 201);
     call("GET", "/api/learning/agents", api("agents"), None, 200, 200);
     call("GET", "/api/learning/agents/{agent_id}", of(""), None, 200, 404);
@@ -95,6 +122,7 @@ fn calls(things: &Things<'_>) -> Vec<Call> {
     call("GET", "/api/learning/agents/{agent_id}/deployments", of("/deployments"), None, 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/performance", of("/performance"), None, 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/learning-curve", of("/learning-curve"), None, 200, 404);
+    call("GET", "/api/learning/agents/{agent_id}/trust", of("/trust"), None, 200, 404);
     call("GET", "/api/learning/lineage/{kind}/{id}", api(&format!("lineage/policy/{agent}")), None, 200, 200);
     call("GET", "/api/learning/organisation", api("organisation"), None, 200, 200);
     call("POST", "/api/learning/keys", api("keys"), Some(json!({"name": "new", "role": "member"})), 201, 201);
@@ -120,6 +148,17 @@ async fn send(world: &World, call: &Call, key: Option<&str>) -> Answer {
     Answer::of(request).await
 }
 
+/// Exporters of telemetry read `google.rpc.Status`, everybody else a problem.
+#[track_caller]
+fn refused_with(call: &Call, answer: Answer, status: u16, code: &str) {
+    if !call.route.starts_with("/v1/") {
+        answer.problem(status, code);
+        return;
+    }
+    let message = answer.expect(status)["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with(&format!("{code}: ")), "{message}");
+}
+
 #[tokio::test]
 async fn every_route_asks_every_kind_of_key_for_its_permission() {
     on_both("every_route_asks_every_kind_of_key_for_its_permission", async |world| {
@@ -127,7 +166,11 @@ async fn every_route_asks_every_kind_of_key_for_its_permission() {
         let execution = world.execute(&decision).await["id"].as_str().unwrap().to_owned();
         let feedback = world.reward(&json!(execution), 1.0).await["id"].as_str().unwrap().to_owned();
         let spare_key = world.key(world.organisation, Role::Member, None).await.1.to_string();
-        let calls = calls(&Things { world, execution, feedback, spare_key });
+        let record = json!({"performance_metrics": {"total_ms": 11}});
+        let path =
+            format!("/api/learning/records/performance?agent_id={}&execution_id={execution}", world.agent);
+        let record = world.post(&path, &record).await.expect(201)["id"].as_str().unwrap().to_owned();
+        let calls = calls(&Things { world, execution, feedback, record, spare_key });
 
         let routes = routes();
         for route in &routes {
@@ -162,7 +205,7 @@ async fn every_route_asks_every_kind_of_key_for_its_permission() {
                 if route.permission == Permission::Public {
                     assert_eq!(answer.status, call.own, "{place} with {code}");
                 } else {
-                    answer.problem(401, code);
+                    refused_with(call, answer, 401, code);
                 }
             }
             let roles = [
@@ -178,7 +221,7 @@ async fn every_route_asks_every_kind_of_key_for_its_permission() {
                 } else if role.can(route.permission) {
                     assert_eq!(answer.status, call.own, "{place} as {}: {}", role.name(), answer.text);
                 } else {
-                    answer.problem(403, "forbidden");
+                    refused_with(call, answer, 403, "forbidden");
                 }
             }
             let answer = send(world, call, Some(&other_admin)).await;

@@ -11,6 +11,11 @@ async fn pages_may_do_nothing_that_they_need_not() {
             assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
             assert_eq!(page.header("x-content-type-options"), "nosniff");
         }
+        let script = world.get("/assets/behaviour.js").await;
+        assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
+        assert_eq!(script.header("access-control-allow-origin"), "*", "pages of all origins load it");
+        assert!(script.header("cache-control").starts_with("public, max-age="));
+        assert_eq!(world.get("/assets/docs.js").await.header("access-control-allow-origin"), "");
         world.get("/assets/../secret").await.problem(404, "route_not_found");
         world.get("/assets/nothing.js").await.problem(404, "not_found");
     })

@@ -193,3 +193,15 @@ async fn a_database_that_is_away_turns_readiness_red_and_loses_nothing() {
     })
     .await;
 }
+
+/// A short run of what `make fuzz` does a million times.
+#[test]
+fn whatever_is_sent_is_answered_and_never_panics() {
+    let mut random = crate::mutation::Random::new(7);
+    let mut understood = 0;
+    for _ in 0..5000 {
+        let (bytes, ndjson) = crate::mutation::input(&mut random);
+        understood += upswing_server::read_collected(&bytes, ndjson);
+    }
+    assert!(understood > 500, "the inputs are almost right: {understood}");
+}

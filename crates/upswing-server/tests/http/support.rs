@@ -48,6 +48,34 @@ impl Database {
         Some(Self { url: with_database(&url, &name), folder: None })
     }
 
+    /// All that stands in it, as text.
+    pub(crate) async fn dump(&self) -> String {
+        let Some(folder) = &self.folder else {
+            let client = admin(&self.url).await;
+            // Row security holds for whoever owns the tables as well.
+            let see = "SELECT set_config('upswing.organisations', coalesce(string_agg(id::text, ','), ''), false) \
+                       FROM organisation";
+            client.execute(see, &[]).await.unwrap();
+            let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+            let mut all = String::new();
+            for table in client.query(tables, &[]).await.unwrap() {
+                let name: String = table.get(0);
+                // Bytes are written as the text that they might be.
+                let rows = client.query(&format!("SELECT t::text FROM \"{name}\" t"), &[]).await.unwrap();
+                for row in rows {
+                    all.push_str(&row.get::<_, String>(0));
+                    all.push('\n');
+                }
+            }
+            return all;
+        };
+        let mut all = String::new();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            all.push_str(&String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap()));
+        }
+        all
+    }
+
     pub(crate) async fn remove(self) {
         if let (None, Some(url)) = (&self.folder, database_url()) {
             let name = self.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
@@ -311,10 +339,23 @@ impl World {
         self.server = Some(self.another().await);
     }
 
+    /// Goes on with a server that was started otherwise.
+    pub(crate) fn resume(&mut self, server: Server) {
+        self.server = Some(server);
+    }
+
     /// Ends the server and starts one that reaches its database elsewhere.
     pub(crate) async fn restart_at(&mut self, url: &str) {
         self.stop().await;
         self.server = Some(Server::start(config(url, &self.keyring, &self.clock)).await.unwrap());
+    }
+
+    /// Ends the server and starts one that is configured otherwise.
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop().await;
+        let mut config = config(&self.database.url, &self.keyring, &self.clock);
+        change(&mut config);
+        self.server = Some(Server::start(config).await.unwrap());
     }
 
     /// One more server on the same database.

@@ -5,6 +5,8 @@ pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod refold;
 pub(crate) mod rows;
+pub(crate) mod telemetry;
+pub(crate) mod trust;
 mod write;
 
 pub(crate) use definition::Definitions;

@@ -2,18 +2,19 @@
 //!
 //! The order of the batch is the order of positions. An event sees everything before it in the batch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use upswing_domain::{
-    AgentId, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId, FeedbackSource,
-    FeedbackType, OrganisationId, Origin, Position, Reward, Signal, Timestamp, VersionId,
+    AgentId, ConsentRule, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId, FeedbackSource,
+    FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose, Reward, Signal, Standing, Timestamp,
+    VersionId,
 };
 use uuid::Uuid;
 
 use super::definition::Definitions;
 use super::rows;
 use crate::value::Value;
-use crate::{Ack, ContentHash, Event, Fingerprint, News};
+use crate::{Ack, ContentHash, Defence, Event, Fingerprint, News};
 
 /// What is known of a decision.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ pub(super) struct ExecutionFacts {
 #[derive(Debug, Clone)]
 pub(super) struct FeedbackFacts {
     pub(super) position: Position,
-    pub(super) execution: ExecutionId,
+    pub(super) execution: Option<ExecutionId>,
     pub(super) fingerprint: Fingerprint,
 }
 
@@ -65,6 +66,7 @@ pub(crate) struct SignalFacts {
     pub(crate) source: FeedbackSource,
     pub(crate) rating: Option<u8>,
     pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) standing: Standing,
 }
 
 impl SignalFacts {
@@ -75,6 +77,7 @@ impl SignalFacts {
             source: feedback.source,
             rating: feedback.rating,
             metrics: feedback.metrics.clone(),
+            standing: feedback.standing,
         }
     }
 
@@ -83,7 +86,7 @@ impl SignalFacts {
         let mut feedback = Feedback {
             id: self.id,
             agent,
-            execution: ExecutionId(Uuid::nil()),
+            target: upswing_domain::Target::Execution(ExecutionId(Uuid::nil())),
             feedback_type: self.feedback_type,
             source: self.source,
             author: None,
@@ -93,6 +96,8 @@ impl SignalFacts {
             metrics: self.metrics.clone(),
             text: None,
             correction: None,
+            details: None,
+            standing: self.standing,
             occurred_at: Timestamp::default(),
         };
         feedback.metrics.retain(|name, value| {
@@ -109,13 +114,39 @@ pub(crate) fn reward_of(
     definition: &upswing_domain::RewardDefinition,
 ) -> Option<Reward> {
     let mut signals = Vec::new();
-    for facts in feedback {
+    for facts in feedback.iter().filter(|facts| facts.standing == Standing::Counted) {
+        facts.signals(agent, definition, &mut signals);
+    }
+    definition.reward(&signals)
+}
+
+/// The reward that one author's statements about an execution, oldest first, give by themselves: what the author says,
+/// whether it teaches or not.
+pub(super) fn own_reward(
+    agent: AgentId,
+    said: &[SignalFacts],
+    definition: &upswing_domain::RewardDefinition,
+) -> Option<Reward> {
+    let mut signals = Vec::new();
+    for facts in said {
         facts.signals(agent, definition, &mut signals);
     }
     definition.reward(&signals)
 }
 
 pub(super) type Key<T> = (OrganisationId, T);
+
+/// An author's statements about an agent within a period.
+pub(super) type AuthorKey = (OrganisationId, AgentId, Pseudonym, i64);
+/// Texts about an agent within a period under one key.
+pub(super) type TextKey = (OrganisationId, AgentId, i64, i64);
+
+/// How much an author has said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct AuthorFacts {
+    pub(super) counted: i64,
+    pub(super) received: i64,
+}
 
 /// What was looked up for a batch; grows with what the batch itself brings.
 #[derive(Default)]
@@ -126,6 +157,14 @@ pub(super) struct Known {
     pub(super) outcomes: HashMap<Key<ExecutionId>, OutcomeFacts>,
     pub(super) signals: HashMap<Key<ExecutionId>, Vec<SignalFacts>>,
     pub(super) awaiting: HashMap<Key<Uuid>, BTreeSet<ExecutionId>>,
+    /// The latest decision of a person about a purpose.
+    pub(super) consents: HashMap<(OrganisationId, Pseudonym, Purpose), bool>,
+    pub(super) authors: HashMap<AuthorKey, AuthorFacts>,
+    /// Authors who are not believed about an agent.
+    pub(super) distrusted: HashSet<(OrganisationId, AgentId, Pseudonym)>,
+    /// The groups of texts under a key, by the sketch of their first text. How many copies a group has stands under the
+    /// group's own key.
+    pub(super) texts: HashMap<TextKey, BTreeMap<Vec<u8>, i64>>,
     /// Which reward definition each agent has now.
     pub(super) definitions: Vec<(OrganisationId, AgentId, i64)>,
 }
@@ -142,6 +181,8 @@ pub(super) struct Rows {
     pub(super) outcomes: BTreeSet<Key<ExecutionId>>,
     pub(super) ledger: Vec<Vec<Value>>,
     pub(super) agent_heads: BTreeMap<Key<AgentId>, Position>,
+    pub(super) authors: BTreeSet<AuthorKey>,
+    pub(super) texts: BTreeSet<(TextKey, Vec<u8>)>,
     pub(super) heads: BTreeMap<OrganisationId, Position>,
 }
 
@@ -151,6 +192,7 @@ pub(super) struct Plan<'a> {
     pub(super) rows: Rows,
     pub(super) definitions: &'a Definitions,
     pub(super) content_hash: &'a ContentHash,
+    pub(super) consent: ConsentRule,
 }
 
 /// What a piece of feedback or a ledger entry is about.
@@ -164,6 +206,34 @@ struct Target {
     context_source: i64,
 }
 
+/// A piece of feedback with what belongs to its arrival.
+struct Received<'a> {
+    feedback: &'a Feedback,
+    fingerprints: &'a [Fingerprint],
+    restore: Option<&'a Decision>,
+    token_uses: Option<u32>,
+    defence: Option<&'a Defence>,
+}
+
+/// The period of 30 days that a time lies in, counted from the epoch.
+pub(super) fn period_of(at: Timestamp) -> i64 {
+    at.0.div_euclid(30 * 86_400_000_000)
+}
+
+/// In how many rows two sketches agree.
+fn agreeing(a: &[u8], b: &[u8]) -> usize {
+    if a.len() != b.len() {
+        return 0;
+    }
+    a.chunks_exact(2).zip(b.chunks_exact(2)).filter(|(a, b)| a == b).count()
+}
+
+/// Under which a group keeps its count.
+pub(super) fn group_key(sketch: &[u8]) -> i64 {
+    let hash = blake3::hash(sketch);
+    hash.as_bytes().first_chunk().map_or(0, |first| i64::from_be_bytes(*first))
+}
+
 /// Stands where an execution names no version and followed from no decision.
 const UNVERSIONED: VersionId = VersionId([0; 32]);
 
@@ -175,8 +245,15 @@ impl Plan<'_> {
             Event::Execution { execution, fingerprints, restore } => {
                 self.execute(organisation, now, execution, fingerprints, restore.as_ref())
             }
-            Event::Feedback { feedback, fingerprints, restore, token_uses } => {
-                self.receive(organisation, now, feedback, fingerprints, restore.as_ref(), *token_uses)
+            Event::Feedback { feedback, fingerprints, restore, token_uses, defence } => {
+                let feedback = Received {
+                    feedback,
+                    fingerprints,
+                    restore: restore.as_ref(),
+                    token_uses: *token_uses,
+                    defence: defence.as_ref(),
+                };
+                self.receive(organisation, now, feedback)
             }
         }
     }
@@ -226,6 +303,9 @@ impl Plan<'_> {
             let reward = self.known.outcomes.get(&key).and_then(|o| o.reward);
             return Ack::Duplicate { position: known.position, reward };
         }
+        if let Some(refusal) = self.refused(organisation, execution.subject) {
+            return refusal;
+        }
         if let Some(refusal) = self.restore(organisation, now, restore, execution.agent) {
             return refusal;
         }
@@ -252,60 +332,136 @@ impl Plan<'_> {
         };
         let input = self.keep(organisation, now, execution.input.as_deref());
         let output = self.keep(organisation, now, execution.output.as_deref());
-        self.rows.executions.push(rows::execution(organisation, now, execution, &facts, input, output));
+        let record = self.keep(organisation, now, execution.record.as_ref().map(|r| r.body.as_str()));
+        self.rows.executions.push(rows::execution(
+            organisation,
+            now,
+            execution,
+            &facts,
+            input,
+            output,
+            record,
+        ));
         self.known.executions.insert(key, facts);
         self.touch(organisation, execution.agent, position);
         self.arrive(organisation, now, execution.id.0);
         Ack::Stored { position, reward: self.known.outcomes.get(&key).and_then(|o| o.reward) }
     }
 
-    fn receive(
-        &mut self,
-        organisation: OrganisationId,
-        now: Timestamp,
-        feedback: &Feedback,
-        fingerprints: &[Fingerprint],
-        restore: Option<&Decision>,
-        token_uses: Option<u32>,
-    ) -> Ack {
-        let target = (organisation, feedback.execution);
+    fn receive(&mut self, organisation: OrganisationId, now: Timestamp, received: Received<'_>) -> Ack {
+        let Received { feedback, fingerprints, restore, token_uses, defence } = received;
+        let execution = feedback.target.execution();
         if let Some(known) = self.known.feedback.get(&(organisation, feedback.id)) {
-            if !fingerprints.contains(&known.fingerprint) || known.execution != feedback.execution {
+            if !fingerprints.contains(&known.fingerprint) || known.execution != execution {
                 return Ack::Conflict;
             }
-            let reward = self.known.outcomes.get(&target).and_then(|o| o.reward);
-            return Ack::Duplicate { position: known.position, reward };
+            let outcome = execution.and_then(|id| self.known.outcomes.get(&(organisation, id)));
+            return Ack::Duplicate { position: known.position, reward: outcome.and_then(|o| o.reward) };
+        }
+        if let Some(refusal) = self.refused(organisation, feedback.author) {
+            return refusal;
         }
         if let Some(refusal) = self.restore(organisation, now, restore, feedback.agent) {
             return refusal;
         }
-        let agent = match self.target(organisation, feedback.execution) {
+        let agent = execution.and_then(|id| match self.target(organisation, id) {
             Some(t) => Some(t.agent),
-            None => self.known.executions.get(&target).map(|e| e.agent),
-        };
+            None => self.known.executions.get(&(organisation, id)).map(|e| e.agent),
+        });
         if agent.is_some_and(|agent| agent != feedback.agent) {
             return Ack::OtherAgent("the execution belongs to another agent");
         }
-        let used = self.known.outcomes.get(&target).map_or(0, |o| o.token_uses);
+        let outcome = execution.and_then(|id| self.known.outcomes.get(&(organisation, id)));
+        let used = outcome.map_or(0, |o| o.token_uses);
         if token_uses.is_some_and(|limit| used >= i64::from(limit)) {
             return Ack::TokenExhausted;
         }
+        let standing = match defence {
+            Some(defence) => self.standing(organisation, now, feedback, defence),
+            None => feedback.standing,
+        };
+        let standing = self.believed(organisation, feedback, standing);
+        let feedback = &Feedback { standing, ..feedback.clone() };
         let position = self.next_position(organisation);
         let comment = self.keep(organisation, now, feedback.text.as_deref());
         let correction = self.keep(organisation, now, feedback.correction.as_deref());
         let facts = FeedbackFacts {
             position,
-            execution: feedback.execution,
+            execution,
             fingerprint: fingerprints.first().copied().unwrap_or_default(),
         };
         let via_token = token_uses.is_some();
-        let row = rows::feedback(organisation, now, feedback, &facts, comment, correction, via_token);
-        self.rows.feedback.push(row);
+        let details = self.keep(organisation, now, feedback.details.as_ref().map(|d| d.body.as_str()));
+        let content = [comment, correction, details];
+        self.rows.feedback.push(rows::feedback(organisation, now, feedback, &facts, content, via_token));
         self.known.feedback.insert((organisation, feedback.id), facts);
-        self.known.signals.entry(target).or_default().push(SignalFacts::of(feedback));
         self.touch(organisation, feedback.agent, position);
-        let reward = self.settle(organisation, now, feedback.execution, position, i64::from(via_token));
+        // What is about a session or a person is no execution's outcome.
+        let Some(execution) = execution else { return Ack::Stored { position, reward: None } };
+        self.known.signals.entry((organisation, execution)).or_default().push(SignalFacts::of(feedback));
+        let cause = Some(feedback.id);
+        let reward = self.settle(organisation, now, execution, position, (cause, i64::from(via_token)));
         Ack::Stored { position, reward }
+    }
+
+    /// Why a person may not be learned from.
+    fn refused(&self, organisation: OrganisationId, person: Option<Pseudonym>) -> Option<Ack> {
+        let latest = self.known.consents.get(&(organisation, person?, Purpose::Learning)).copied();
+        (!self.consent.allows(latest)).then_some(Ack::NoConsent(Purpose::Learning))
+    }
+
+    /// Whether a statement counts, given what its author and others have said today.
+    fn standing(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        feedback: &Feedback,
+        defence: &Defence,
+    ) -> Standing {
+        let period = period_of(now);
+        let mut standing = feedback.standing;
+        if let (Standing::Counted, Some(text)) = (standing, &defence.text) {
+            let key = |band: i64| (organisation, feedback.agent, period, band);
+            let own: Vec<u8> = text.rows.iter().flat_map(|row| row.to_be_bytes()).collect();
+            let groups = text.bands.iter().filter_map(|band| self.known.texts.get(&key(*band)));
+            let groups = groups.flat_map(BTreeMap::keys).map(|of| (agreeing(of, &own), of));
+            // The nearest group of those there are; of equally near ones the last by name.
+            let group = groups.filter(|(rows, _)| *rows >= text.agreeing).max().map(|(_, of)| of.clone());
+            let of = group.unwrap_or(own);
+            let itself = key(group_key(&of));
+            let copies = self.known.texts.entry(itself).or_default().entry(of.clone()).or_default();
+            if *copies >= defence.copies {
+                standing = Standing::NearDuplicate;
+            }
+            *copies += 1;
+            for band in text.bands.iter().map(|band| key(*band)).filter(|band| *band != itself) {
+                self.known.texts.entry(band).or_default().entry(of.clone()).or_default();
+                self.rows.texts.insert((band, of.clone()));
+            }
+            self.rows.texts.insert((itself, of));
+        }
+        let Some(author) = feedback.author else { return standing };
+        let key = (organisation, feedback.agent, author, period);
+        let facts = self.known.authors.entry(key).or_default();
+        facts.received += 1;
+        if standing == Standing::Counted && facts.counted >= defence.author_cap {
+            standing = Standing::Capped;
+        }
+        facts.counted += i64::from(standing == Standing::Counted);
+        self.rows.authors.insert(key);
+        standing
+    }
+
+    /// What would count does not, while its author is not believed. It keeps its place under the caps, so that no more
+    /// counts when the author is believed again than would have counted anyway. Experts and programs are vouched for by
+    /// their keys.
+    fn believed(&self, organisation: OrganisationId, feedback: &Feedback, standing: Standing) -> Standing {
+        let Some(author) = feedback.author else { return standing };
+        let known = self.known.distrusted.contains(&(organisation, feedback.agent, author));
+        match standing {
+            Standing::Counted if known && feedback.source == FeedbackSource::User => Standing::Distrusted,
+            other => other,
+        }
     }
 
     /// Writes the decision that a token proves, when its record is not there.
@@ -362,6 +518,26 @@ impl Plan<'_> {
         })
     }
 
+    /// Folds an execution's feedback again, after some of it has come to stand otherwise because of `cause`. A position is
+    /// taken only where the reward is another one now. What waits for an execution or a decision settles when that comes.
+    pub(super) fn settle_again(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        id: ExecutionId,
+        cause: FeedbackId,
+    ) {
+        let Some(outcome) = self.known.outcomes.get(&(organisation, id)) else { return };
+        let agent = outcome.agent;
+        let head = self.rows.heads.get(&organisation).copied().unwrap_or_default();
+        let entries = self.rows.ledger.len();
+        self.settle(organisation, now, id, Position(head.0 + 1), (Some(cause), 0));
+        if self.rows.ledger.len() > entries {
+            let position = self.next_position(organisation);
+            self.touch(organisation, agent, position);
+        }
+    }
+
     /// Folds an execution's feedback into its reward and the ledger; the reward now.
     fn settle(
         &mut self,
@@ -369,7 +545,7 @@ impl Plan<'_> {
         now: Timestamp,
         id: ExecutionId,
         position: Position,
-        token_uses: i64,
+        (cause, token_uses): (Option<FeedbackId>, i64),
     ) -> Option<Reward> {
         let key = (organisation, id);
         let Some(target) = self.target(organisation, id) else {
@@ -381,7 +557,7 @@ impl Plan<'_> {
         let definition = self.definitions.get(organisation, target.agent)?;
         let feedback = self.known.signals.get(&key).map_or(&[][..], Vec::as_slice);
         let new = reward_of(target.agent, feedback, &definition.body);
-        let cause = feedback.last().map(|f| f.id);
+        let cause = cause.or(feedback.last().map(|f| f.id));
         let before = self.known.outcomes.get(&key).cloned();
         let old = before.as_ref().and_then(|o| o.reward);
         let mut first_position = before.as_ref().and_then(|o| o.first_position);
@@ -425,7 +601,7 @@ impl Plan<'_> {
         self.rows.awaiting.retain(|&(o, awaited, _)| (o, awaited) != (organisation, id));
         for execution in waiting {
             let position = self.next_position(organisation);
-            self.settle(organisation, now, execution, position, 0);
+            self.settle(organisation, now, execution, position, (None, 0));
             if let Some(target) = self.target(organisation, execution) {
                 self.touch(organisation, target.agent, position);
             }

@@ -2,7 +2,7 @@
 
 use upswing_domain::{
     AgentId, Context, Decision, DecisionId, DecisionReason, Execution, ExecutionId, Feedback, FeedbackId,
-    FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Probability,
+    FeedbackSource, FeedbackType, OrganisationId, Origin, Payload, Position, Probability, Target, Timestamp,
 };
 use uuid::Uuid;
 
@@ -16,16 +16,19 @@ const DECISION: &str = "SELECT position, id, agent, version, unit, context, reas
 
 const EXECUTION: &str = "SELECT e.position, e.received_at, o.reward, e.id, e.agent, e.decision, e.version, e.unit, \
     e.subject, e.session, e.trace, e.parent, e.step, e.context, i.body, p.body, e.metrics, e.error, e.origin, \
-    e.occurred_at FROM execution e \
+    e.occurred_at, e.record_kind, r.body FROM execution e \
     LEFT JOIN outcome o ON o.organisation = e.organisation AND o.execution = e.id \
     LEFT JOIN content i ON i.organisation = e.organisation AND i.id = e.input \
     LEFT JOIN content p ON p.organisation = e.organisation AND p.id = e.output \
+    LEFT JOIN content r ON r.organisation = e.organisation AND r.id = e.record \
     WHERE e.organisation = $1";
 
-const FEEDBACK: &str = "SELECT f.position, f.received_at, f.id, f.agent, f.execution, f.feedback_type, f.source, \
-    f.author, f.rating, f.dimensions, f.issue_categories, f.metrics, c.body, k.body, f.occurred_at FROM feedback f \
+const FEEDBACK: &str = "SELECT f.position, f.received_at, f.id, f.agent, f.execution, f.session, f.unit, \
+    f.feedback_type, f.source, f.author, f.rating, f.dimensions, f.issue_categories, f.metrics, c.body, k.body, \
+    f.details_kind, d.body, f.standing, f.occurred_at FROM feedback f \
     LEFT JOIN content c ON c.organisation = f.organisation AND c.id = f.comment \
     LEFT JOIN content k ON k.organisation = f.organisation AND k.id = f.correction \
+    LEFT JOIN content d ON d.organisation = f.organisation AND d.id = f.details \
     WHERE f.organisation = $1";
 
 const LEDGER: &str = "SELECT l.position, l.first_position, l.execution, l.decision, l.version, l.definition_version, \
@@ -111,6 +114,33 @@ pub(crate) async fn effects(
     connection.query(&sql, vec![organisation.into(), id.into()]).await?.into_iter().map(entry).collect()
 }
 
+/// Names of texts that were last referred to before a moment.
+pub(crate) async fn old_content(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let sql = "SELECT id FROM content WHERE organisation = $1 AND created_at < $2 LIMIT $3";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = connection.query(sql, vec![organisation.into(), before.into(), limit.into()]).await?;
+    rows.into_iter().map(|mut row| row.take()).collect()
+}
+
+/// Deletes texts, unless something has referred to them meanwhile.
+pub(crate) async fn delete_content(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    before: Timestamp,
+    ids: Vec<Vec<u8>>,
+) -> Result<(), StoreError> {
+    for id in ids {
+        let sql = "DELETE FROM content WHERE organisation = $1 AND id = $2 AND created_at < $3";
+        connection.execute(sql, vec![organisation.into(), id.into(), before.into()]).await?;
+    }
+    Ok(())
+}
+
 /// Reads a stored context.
 pub(crate) fn context_of(text: Option<String>) -> Result<Option<Context>, StoreError> {
     Ok(text.map(|text| Context::from_json(&text)).transpose()?)
@@ -159,6 +189,7 @@ fn stored_execution(mut row: Row) -> Result<StoredExecution, StoreError> {
         error: row.take()?,
         origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
         occurred_at: row.take()?,
+        record: payload(row.take()?, row.take()?),
     };
     Ok(StoredExecution { execution, position, received_at, reward })
 }
@@ -170,7 +201,7 @@ fn stored_feedback(mut row: Row) -> Result<StoredFeedback, StoreError> {
     let feedback = Feedback {
         id: row.take()?,
         agent: row.take()?,
-        execution: row.take()?,
+        target: target(&mut row)?,
         feedback_type: rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?,
         source: rows::named("source", &row.take::<String>()?, FeedbackSource::named)?,
         author: row.take()?,
@@ -182,9 +213,25 @@ fn stored_feedback(mut row: Row) -> Result<StoredFeedback, StoreError> {
         metrics: rows::metrics(row.take()?)?,
         text: row.take()?,
         correction: row.take()?,
+        details: payload(row.take()?, row.take()?),
+        standing: rows::standing(row.take()?)?,
         occurred_at: row.take()?,
     };
     Ok(StoredFeedback { feedback, position, received_at })
+}
+
+fn target(row: &mut Row) -> Result<Target, StoreError> {
+    let (execution, session, unit) = (row.take()?, row.take()?, row.take()?);
+    match (execution, session, unit) {
+        (Some(execution), None, None) => Ok(Target::Execution(execution)),
+        (None, Some(session), None) => Ok(Target::Session(session)),
+        (None, None, Some(unit)) => Ok(Target::Unit(unit)),
+        _ => Err(StoreError::Corrupt("a piece of feedback is about nothing, or about several".to_owned())),
+    }
+}
+
+fn payload(kind: Option<String>, body: Option<String>) -> Option<Payload> {
+    Some(Payload { kind: kind?, body: body? })
 }
 
 fn entry(mut row: Row) -> Result<LedgerEntry, StoreError> {

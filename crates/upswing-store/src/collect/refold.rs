@@ -1,6 +1,8 @@
 //! Folding stored feedback again under a new reward definition, in pieces.
 
-use upswing_domain::{AgentId, DecisionId, ExecutionId, OrganisationId, Position, Reward, Timestamp};
+use upswing_domain::{
+    AgentId, DecisionId, ExecutionId, OrganisationId, Position, Reward, RewardDefinition, Timestamp,
+};
 use uuid::Uuid;
 
 use super::plan::reward_of;
@@ -37,15 +39,7 @@ pub(crate) async fn refold(
     let sql = "SELECT cursor FROM refold WHERE organisation = $1 AND agent = $2";
     let Some(mut row) = connection.query_one(sql, vec![o(), agent.into()]).await? else { return Ok(true) };
     let mut cursor: Uuid = row.take()?;
-    let sql = "SELECT a.definition_version, d.body FROM agent a JOIN reward_definition d \
-               ON d.organisation = a.organisation AND d.agent = a.id AND d.version = a.definition_version \
-               WHERE a.organisation = $1 AND a.id = $2";
-    let mut row = connection
-        .query_one(sql, vec![o(), agent.into()])
-        .await?
-        .ok_or_else(|| StoreError::NotFound { noun: "agent", id: agent.to_string() })?;
-    let version: i64 = row.take()?;
-    let definition = super::rows::parse("reward definition", &row.take::<String>()?)?;
+    let (version, definition) = definition(connection, organisation, agent).await?;
 
     let sql = "SELECT execution, agent, reward, definition_version, first_position FROM outcome \
                WHERE organisation = $1 AND execution > $2 ORDER BY execution LIMIT $3";
@@ -94,6 +88,22 @@ pub(crate) async fn refold(
         connection.execute(sql, vec![o(), agent.into(), cursor.into()]).await?;
     }
     Ok(last)
+}
+
+/// The agent's reward definition now.
+pub(super) async fn definition(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+) -> Result<(i64, RewardDefinition), StoreError> {
+    let sql = "SELECT a.definition_version, d.body FROM agent a JOIN reward_definition d \
+               ON d.organisation = a.organisation AND d.agent = a.id AND d.version = a.definition_version \
+               WHERE a.organisation = $1 AND a.id = $2";
+    let mut row = connection
+        .query_one(sql, vec![organisation.into(), agent.into()])
+        .await?
+        .ok_or_else(|| StoreError::NotFound { noun: "agent", id: agent.to_string() })?;
+    Ok((row.take()?, super::rows::parse("reward definition", &row.take::<String>()?)?))
 }
 
 /// Writes a ledger entry that differs from the execution's latest one in reward and definition, or, where the execution

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use upswing_domain::{Context, Decision, Execution, Feedback, OrganisationId, Position, Timestamp};
+use upswing_domain::{
+    Context, Decision, Execution, Feedback, OrganisationId, Position, Standing, Target, Timestamp,
+};
 
 use super::plan::{ExecutionFacts, FeedbackFacts};
 use crate::StoreError;
@@ -42,6 +44,7 @@ pub(super) fn execution(
     facts: &ExecutionFacts,
     input: Option<[u8; 18]>,
     output: Option<[u8; 18]>,
+    record: Option<[u8; 18]>,
 ) -> Vec<Value> {
     vec![
         organisation.into(),
@@ -66,6 +69,8 @@ pub(super) fn execution(
         e.occurred_at.into(),
         now.into(),
         facts.fingerprint.into(),
+        e.record.as_ref().map(|record| record.kind.clone()).into(),
+        record.into(),
     ]
 }
 
@@ -74,10 +79,14 @@ pub(super) fn feedback(
     now: Timestamp,
     f: &Feedback,
     facts: &FeedbackFacts,
-    comment: Option<[u8; 18]>,
-    correction: Option<[u8; 18]>,
+    [comment, correction, details]: [Option<[u8; 18]>; 3],
     via_token: bool,
 ) -> Vec<Value> {
+    let (session, unit) = match &f.target {
+        Target::Execution(_) => (None, None),
+        Target::Session(session) => (Some(session.clone()), None),
+        Target::Unit(unit) => (None, Some(*unit)),
+    };
     let dimensions = f.dimensions.named().iter().any(|(_, value)| value.is_some());
     let dimensions = dimensions.then(|| serde_json::to_string(&f.dimensions).unwrap_or_default());
     let issues = (!f.issue_categories.is_empty())
@@ -88,7 +97,9 @@ pub(super) fn feedback(
         facts.position.into(),
         SCHEMA_VERSION.into(),
         f.agent.into(),
-        f.execution.into(),
+        f.target.execution().into(),
+        session.into(),
+        unit.into(),
         f.feedback_type.name().into(),
         f.source.name().into(),
         f.author.into(),
@@ -98,6 +109,9 @@ pub(super) fn feedback(
         json(&f.metrics),
         comment.into(),
         correction.into(),
+        f.details.as_ref().map(|details| details.kind.clone()).into(),
+        details.into(),
+        (f.standing != Standing::Counted).then(|| f.standing.name().to_owned()).into(),
         via_token.into(),
         f.occurred_at.into(),
         now.into(),
@@ -130,4 +144,9 @@ pub(crate) fn named<T>(what: &str, name: &str, find: fn(&str) -> Option<T>) -> R
 /// Reads a stored rating.
 pub(super) fn rating(value: Option<i64>) -> Result<Option<u8>, StoreError> {
     value.map(|v| u8::try_from(v).map_err(|_| StoreError::Corrupt(format!("rating {v}")))).transpose()
+}
+
+/// Reads whether a piece of feedback teaches.
+pub(super) fn standing(value: Option<String>) -> Result<Standing, StoreError> {
+    value.map_or(Ok(Standing::Counted), |name| named("standing", &name, Standing::named))
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use upswing_domain::{
-    AgentId, DecisionId, ExecutionId, FeedbackSource, FeedbackType, OrganisationId, Origin, Reward, Timestamp,
+    AgentId, ConsentRule, DecisionId, ExecutionId, FeedbackSource, FeedbackType, OrganisationId, Origin,
+    Position, Pseudonym, Purpose, Reward, Timestamp,
 };
 use uuid::Uuid;
 
 use super::definition::Definitions;
 use super::plan::{
-    DecisionFacts, ExecutionFacts, FeedbackFacts, Known, OutcomeFacts, Plan, Rows, SignalFacts,
+    AuthorFacts, AuthorKey, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, OutcomeFacts, Plan,
+    Rows, SignalFacts, TextKey, group_key, period_of,
 };
 use super::rows;
 use crate::engine::{Batch, Connection, Lookup, tables};
@@ -24,7 +26,7 @@ pub(crate) struct Item {
     pub(crate) event: Event,
 }
 
-type Keys<T> = BTreeSet<(OrganisationId, T)>;
+pub(super) type Keys<T> = BTreeSet<(OrganisationId, T)>;
 
 /// What has to be looked up for a batch.
 #[derive(Default)]
@@ -35,12 +37,16 @@ struct Wanted {
     outcomes: Keys<ExecutionId>,
     arrivals: Keys<Uuid>,
     agents: Keys<AgentId>,
+    people: Keys<Pseudonym>,
+    authors: BTreeSet<AuthorKey>,
+    trusted: BTreeSet<(OrganisationId, AgentId, Pseudonym)>,
+    texts: BTreeSet<TextKey>,
 }
 
 impl Wanted {
     fn by(items: &[Item]) -> Self {
         let mut wanted = Self::default();
-        for Item { organisation, event, .. } in items {
+        for Item { organisation, now, event } in items {
             let o = *organisation;
             match event {
                 // Nobody waits for a decision's acknowledgement: one that is there already is passed over by the
@@ -56,12 +62,27 @@ impl Wanted {
                     wanted.restore(o, restore.as_ref());
                     wanted.arrivals.insert((o, execution.id.0));
                     wanted.agents.insert((o, execution.agent));
+                    wanted.people.extend(execution.subject.map(|person| (o, person)));
                 }
-                Event::Feedback { feedback, restore, .. } => {
+                Event::Feedback { feedback, restore, defence, .. } => {
+                    wanted.people.extend(feedback.author.map(|person| (o, person)));
+                    if feedback.source == FeedbackSource::User {
+                        wanted.trusted.extend(feedback.author.map(|person| (o, feedback.agent, person)));
+                    }
+                    if let Some(defence) = defence {
+                        let period = period_of(*now);
+                        wanted
+                            .authors
+                            .extend(feedback.author.map(|person| (o, feedback.agent, person, period)));
+                        let bands = defence.text.iter().flat_map(|text| &text.bands);
+                        wanted.texts.extend(bands.map(|band| (o, feedback.agent, period, *band)));
+                    }
                     wanted.feedback.insert((o, feedback.id));
-                    wanted.executions.insert((o, feedback.execution));
-                    wanted.outcomes.insert((o, feedback.execution));
-                    wanted.decisions.insert((o, DecisionId(feedback.execution.0)));
+                    if let Some(execution) = feedback.target.execution() {
+                        wanted.executions.insert((o, execution));
+                        wanted.outcomes.insert((o, execution));
+                        wanted.decisions.insert((o, DecisionId(execution.0)));
+                    }
                     wanted.restore(o, restore.as_ref());
                     wanted.agents.insert((o, feedback.agent));
                 }
@@ -78,7 +99,7 @@ impl Wanted {
     }
 }
 
-fn keys<T: Copy + Into<Value>>(wanted: &Keys<T>) -> Vec<Vec<Value>> {
+pub(super) fn keys<T: Copy + Into<Value>>(wanted: &Keys<T>) -> Vec<Vec<Value>> {
     wanted.iter().map(|&(o, id)| vec![o.into(), id.into()]).collect()
 }
 
@@ -88,18 +109,26 @@ pub(crate) async fn write_batch(
     connection: &mut Connection,
     definitions: &mut Definitions,
     content_hash: &ContentHash,
+    consent: ConsentRule,
     items: &[Item],
 ) -> Result<Vec<Ack>, StoreError> {
     let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
     let organisations: Vec<_> = organisations.into_iter().collect();
     let wanted = Wanted::by(items);
-    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 6] = [
+    let authors = wanted.authors.iter().map(|&(o, a, p, d)| vec![o.into(), a.into(), p.into(), d.into()]);
+    let texts = wanted.texts.iter().map(|&(o, a, d, b)| vec![o.into(), a.into(), d.into(), b.into()]);
+    let trusted = wanted.trusted.iter().map(|&(o, a, p)| vec![o.into(), a.into(), p.into()]);
+    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 10] = [
         (&tables::DECISION_FACTS, keys(&wanted.decisions), learn_decision),
         (&tables::EXECUTION_FACTS, keys(&wanted.executions), learn_execution),
         (&tables::FEEDBACK_FACTS, keys(&wanted.feedback), learn_feedback),
         (&tables::OUTCOME_FACTS, keys(&wanted.outcomes), learn_outcome),
         (&tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals), learn_awaiting),
         (&tables::AGENT_DEFINITION, keys(&wanted.agents), learn_definition),
+        (&tables::CONSENT_FACTS, keys(&wanted.people), learn_consent),
+        (&tables::AUTHOR_FACTS, authors.collect(), learn_author),
+        (&tables::AUTHOR_TRUSTED, trusted.collect(), learn_trusted),
+        (&tables::TEXT_FACTS, texts.collect(), learn_text),
     ];
     let (mut lookups, mut readers) = (Vec::new(), Vec::new());
     for (lookup, keys, learn) in asked.into_iter().filter(|(_, keys, _)| !keys.is_empty()) {
@@ -117,7 +146,7 @@ pub(crate) async fn write_batch(
     complete(connection, &mut known, &wanted).await?;
     definitions.refresh(connection, &known.definitions).await?;
 
-    let mut plan = Plan { known, rows: Rows::default(), definitions, content_hash };
+    let mut plan = Plan { known, rows: Rows::default(), definitions, content_hash, consent };
     plan.rows.heads = heads.into_iter().collect();
     let before = plan.rows.heads.clone();
     let acks: Vec<_> =
@@ -153,6 +182,18 @@ async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wante
     for row in connection.look_up(&tables::DECISION_FACTS, keys(&missing)).await? {
         learn_decision(known, row)?;
     }
+    let counts: BTreeSet<TextKey> = known
+        .texts
+        .iter()
+        .flat_map(|(&(o, agent, period, _), groups)| {
+            groups.keys().map(move |of| (o, agent, period, group_key(of)))
+        })
+        .filter(|key| !known.texts.contains_key(key))
+        .collect();
+    let counts = counts.iter().map(|&(o, a, d, b)| vec![o.into(), a.into(), d.into(), b.into()]).collect();
+    for row in connection.look_up(&tables::TEXT_FACTS, counts).await? {
+        learn_text(known, row)?;
+    }
     let mut with_feedback: Keys<ExecutionId> = known.outcomes.keys().copied().collect();
     with_feedback.extend(&waiting);
     for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&with_feedback)).await? {
@@ -172,18 +213,16 @@ async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wante
 
 async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreError> {
     let Plan { known, rows, .. } = plan;
-    let outcome = |key: &(OrganisationId, ExecutionId)| {
-        known.outcomes.get(key).map(|o| {
-            vec![
-                key.0.into(),
-                key.1.into(),
-                o.agent.into(),
-                o.reward.map(Reward::millionths).into(),
-                o.definition_version.into(),
-                o.first_position.into(),
-                o.token_uses.into(),
-            ]
-        })
+    let outcome = |key: &(OrganisationId, ExecutionId)| outcome_row(&known, key);
+    let author = |key: &AuthorKey| {
+        let AuthorFacts { counted, received } = *known.authors.get(key)?;
+        let &(o, agent, author, period) = key;
+        Some(vec![o.into(), agent.into(), author.into(), period.into(), counted.into(), received.into()])
+    };
+    let text = |(key, of): &(TextKey, Vec<u8>)| {
+        let copies = *known.texts.get(key)?.get(of)?;
+        let &(o, agent, period, band) = key;
+        Some(vec![o.into(), agent.into(), period.into(), band.into(), of.clone().into(), copies.into()])
     };
     let inserts = vec![
         (&*tables::DECISION, rows.decisions),
@@ -200,6 +239,8 @@ async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreE
             &*tables::AGENT_HEAD,
             rows.agent_heads.iter().map(|(&(o, a), &p)| vec![o.into(), a.into(), p.into()]).collect(),
         ),
+        (&*tables::AUTHOR_TOTAL, rows.authors.iter().filter_map(author).collect()),
+        (&*tables::TEXT_GROUP, rows.texts.iter().filter_map(text).collect()),
     ];
     let mut statements: Batch<'_> = Vec::new();
     for (organisation, awaited) in rows.arrived {
@@ -217,15 +258,29 @@ async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreE
     connection.write_and_commit(inserts, statements).await
 }
 
+/// An execution's outcome as it is known now.
+pub(super) fn outcome_row(known: &Known, key: &(OrganisationId, ExecutionId)) -> Option<Vec<Value>> {
+    let o = known.outcomes.get(key)?;
+    Some(vec![
+        key.0.into(),
+        key.1.into(),
+        o.agent.into(),
+        o.reward.map(Reward::millionths).into(),
+        o.definition_version.into(),
+        o.first_position.into(),
+        o.token_uses.into(),
+    ])
+}
+
 /// How a row of an answer is read.
 type Learn = fn(&mut Known, Row) -> Result<(), StoreError>;
 
-fn learn_definition(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+pub(super) fn learn_definition(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     known.definitions.push((row.take()?, row.take()?, row.take()?));
     Ok(())
 }
 
-fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+pub(super) fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
     let _position: i64 = row.take()?;
     let facts = DecisionFacts {
@@ -240,7 +295,7 @@ fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+pub(super) fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
     let facts = ExecutionFacts {
         position: row.take()?,
@@ -263,7 +318,7 @@ fn learn_feedback(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn learn_outcome(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+pub(super) fn learn_outcome(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
     let facts = OutcomeFacts {
         agent: row.take()?,
@@ -276,6 +331,34 @@ fn learn_outcome(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn learn_consent(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let (organisation, person) = (row.take()?, row.take()?);
+    let purpose = rows::named("purpose", &row.take::<String>()?, Purpose::named)?;
+    // Oldest first: the latest stays.
+    known.consents.insert((organisation, person, purpose), row.take()?);
+    Ok(())
+}
+
+fn learn_author(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?, row.take()?);
+    known.authors.insert(key, AuthorFacts { counted: row.take()?, received: row.take()? });
+    Ok(())
+}
+
+fn learn_trusted(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?);
+    if row.take()? {
+        known.distrusted.insert(key);
+    }
+    Ok(())
+}
+
+fn learn_text(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?, row.take()?);
+    known.texts.entry(key).or_default().insert(row.take()?, row.take()?);
+    Ok(())
+}
+
 fn learn_awaiting(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
     known.awaiting.entry(key).or_default().insert(row.take()?);
@@ -284,14 +367,21 @@ fn learn_awaiting(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
 
 /// Reads a row of `FEEDBACK_SIGNALS`.
 pub(super) fn signal_facts(mut row: Row) -> Result<((OrganisationId, ExecutionId), SignalFacts), StoreError> {
+    let (key, _, facts) = signal(&mut row)?;
+    Ok((key, facts))
+}
+
+/// Reads what `FEEDBACK_SIGNALS` and `AUTHOR_SIGNALS` have in common.
+pub(super) fn signal(row: &mut Row) -> Result<(Key<ExecutionId>, Position, SignalFacts), StoreError> {
     let key = (row.take()?, row.take()?);
-    let _position: i64 = row.take()?;
+    let position = row.take()?;
     let facts = SignalFacts {
         id: row.take()?,
         feedback_type: rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?,
         source: rows::named("source", &row.take::<String>()?, FeedbackSource::named)?,
         rating: rows::rating(row.take()?)?,
         metrics: rows::metrics(row.take()?)?,
+        standing: rows::standing(row.take()?)?,
     };
-    Ok((key, facts))
+    Ok((key, position, facts))
 }

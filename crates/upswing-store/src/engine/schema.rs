@@ -1,8 +1,12 @@
 //! Migrations: one text for both engines, with type tokens.
 
 /// All migrations, oldest first: a name, and the text with tokens.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("0001_foundation", include_str!("../../migrations/0001_foundation.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_foundation", include_str!("../../migrations/0001_foundation.sql")),
+    ("0002_collect", include_str!("../../migrations/0002_collect.sql")),
+    ("0003_telemetry", include_str!("../../migrations/0003_telemetry.sql")),
+    ("0004_reputation", include_str!("../../migrations/0004_reputation.sql")),
+];
 
 /// Which engine a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

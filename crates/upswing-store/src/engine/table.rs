@@ -74,20 +74,22 @@ tables! {
     ], "ON CONFLICT (organisation, id) DO NOTHING");
     CONTENT: Table = Table::new("content", &[
         ("organisation", Uuid), ("id", Bytes), ("body", Text), ("created_at", I64),
-    ], "ON CONFLICT (organisation, id) DO NOTHING");
+    // When it was last referred to, to the day: what is used again does not pass its retention.
+    ], "ON CONFLICT (organisation, id) DO UPDATE SET created_at = excluded.created_at \
+        WHERE content.created_at < excluded.created_at - 86400000000");
     EXECUTION: Table = Table::new("execution", &[
         ("organisation", Uuid), ("id", Uuid), ("position", I64), ("schema_version", I64), ("agent", Uuid),
         ("decision", Uuid), ("version", Bytes), ("unit", Bytes), ("subject", Bytes), ("session", Text),
         ("trace", Text), ("parent", Uuid), ("step", I64), ("context", Text), ("input", Bytes), ("output", Bytes),
         ("metrics", Text), ("error", Text), ("origin", Text), ("occurred_at", I64), ("received_at", I64),
-        ("fingerprint", Bytes),
+        ("fingerprint", Bytes), ("record_kind", Text), ("record", Bytes),
     ], "");
     FEEDBACK: Table = Table::new("feedback", &[
         ("organisation", Uuid), ("id", Uuid), ("position", I64), ("schema_version", I64), ("agent", Uuid),
-        ("execution", Uuid), ("feedback_type", Text), ("source", Text), ("author", Bytes), ("rating", I64),
+        ("execution", Uuid), ("session", Text), ("unit", Bytes), ("feedback_type", Text), ("source", Text), ("author", Bytes), ("rating", I64),
         ("dimensions", Text), ("issue_categories", Text), ("metrics", Text), ("comment", Bytes),
-        ("correction", Bytes), ("via_token", Bool), ("occurred_at", I64), ("received_at", I64),
-        ("fingerprint", Bytes),
+        ("correction", Bytes), ("details_kind", Text), ("details", Bytes), ("standing", Text), ("via_token", Bool),
+        ("occurred_at", I64), ("received_at", I64), ("fingerprint", Bytes),
     ], "");
     AWAITING: Table = Table::new("awaiting", &[
         ("organisation", Uuid), ("awaited", Uuid), ("execution", Uuid),
@@ -116,6 +118,66 @@ tables! {
     ], "ON CONFLICT (organisation, agent, version, segment_key, segment_value, metric, hour) DO UPDATE SET \
         count = excluded.count, sum = excluded.sum, sum_squares = excluded.sum_squares, sketch = excluded.sketch");
 
+    AUTHOR_TOTAL: Table = Table::new("author_total", &[
+        ("organisation", Uuid), ("agent", Uuid), ("author", Bytes), ("period", I64), ("counted", I64), ("received", I64),
+    ], "ON CONFLICT (organisation, agent, author, period) DO UPDATE SET counted = excluded.counted, \
+        received = excluded.received");
+    TEXT_GROUP: Table = Table::new("text_group", &[
+        ("organisation", Uuid), ("agent", Uuid), ("period", I64), ("band", I64), ("fingerprint", Bytes), ("copies", I64),
+    ], "ON CONFLICT (organisation, agent, period, band, fingerprint) DO UPDATE SET copies = excluded.copies");
+    SPAN: Table = Table::new("span", &[
+        ("organisation", Uuid), ("trace", Text), ("span", Text), ("agent", Uuid), ("ended_at", I64), ("digest", Bytes),
+        ("received_at", I64), ("body", Text),
+    ], "ON CONFLICT (organisation, trace, span) DO UPDATE SET agent = excluded.agent, ended_at = excluded.ended_at, \
+        digest = excluded.digest, received_at = excluded.received_at, body = excluded.body \
+        WHERE excluded.ended_at > span.ended_at \
+        OR (excluded.ended_at = span.ended_at AND excluded.digest > span.digest)");
+    SPAN_CONTENT: Table = Table::new("span_content", &[
+        ("organisation", Uuid), ("trace", Text), ("span", Text), ("digest", Bytes), ("body", Text),
+    ], "ON CONFLICT (organisation, trace, span, digest) DO NOTHING");
+    PENDING_TRACE: Table = Table::new("pending_trace", &[
+        ("organisation", Uuid), ("trace", Text), ("arrivals", I64), ("first_received_at", I64),
+        ("last_received_at", I64), ("complete", Bool), ("due_at", I64),
+    ], "ON CONFLICT (organisation, trace) DO UPDATE SET arrivals = pending_trace.arrivals + 1, \
+        last_received_at = excluded.last_received_at, complete = (pending_trace.complete OR excluded.complete), \
+        due_at = excluded.due_at, error = NULL");
+    EXECUTION_ALIAS: Table = Table::new("execution_alias", &[
+        ("organisation", Uuid), ("alias", Text), ("execution", Uuid), ("agent", Uuid), ("recorded_at", I64),
+    ], "ON CONFLICT (organisation, alias, execution) DO NOTHING");
+    SUPERSEDED_EXECUTION: Table = Table::new("superseded_execution", &[
+        ("organisation", Uuid), ("execution", Uuid), ("superseded_by", Uuid),
+    ], "ON CONFLICT (organisation, execution) DO UPDATE SET superseded_by = excluded.superseded_by");
+    WAITING_FEEDBACK: Table = Table::new("waiting_feedback", &[
+        ("organisation", Uuid), ("id", Uuid), ("fingerprint", Bytes), ("wants", Text), ("body", Text),
+        ("received_at", I64), ("due_at", I64), ("attempts", I64),
+    ], "ON CONFLICT (organisation, id) DO NOTHING");
+
+    SPAN_FACTS: Lookup = Lookup::new("span", "t.trace, t.span, t.ended_at, t.digest",
+        &[("organisation", Uuid), ("trace", Text), ("span", Text)], "");
+    SPAN_CONTENT_FACTS: Lookup = Lookup::new("span_content", "t.trace, t.span, t.digest",
+        &[("organisation", Uuid), ("trace", Text), ("span", Text), ("digest", Bytes)], "");
+    TRACE_FACTS: Lookup = Lookup::new("pending_trace", "t.trace, t.complete, t.first_received_at",
+        &[("organisation", Uuid), ("trace", Text)], "");
+    WAITING_FACTS: Lookup = Lookup::new("waiting_feedback", "t.id, t.fingerprint", BY_ID, "");
+    AUTHOR_TRUST: Table = Table::new("author_trust", &[
+        ("organisation", Uuid), ("agent", Uuid), ("author", Bytes), ("weight_millionths", I64), ("distrusted", Bool),
+        ("decided_at", I64), ("pending", Bool),
+    ], "ON CONFLICT (organisation, agent, author) DO UPDATE SET weight_millionths = excluded.weight_millionths, \
+        decided_at = CASE WHEN author_trust.distrusted = excluded.distrusted THEN author_trust.decided_at \
+        ELSE excluded.decided_at END, \
+        pending = (author_trust.pending OR author_trust.distrusted <> excluded.distrusted), \
+        distrusted = excluded.distrusted");
+
+    CONSENT_FACTS: Lookup = Lookup::new("consent", "t.organisation, t.subject, t.purpose, t.granted",
+        &[("organisation", Uuid), ("subject", Bytes)], "ORDER BY t.version");
+    AUTHOR_FACTS: Lookup = Lookup::new("author_total",
+        "t.organisation, t.agent, t.author, t.period, t.counted, t.received",
+        &[("organisation", Uuid), ("agent", Uuid), ("author", Bytes), ("period", I64)], "");
+    AUTHOR_TRUSTED: Lookup = Lookup::new("author_trust", "t.organisation, t.agent, t.author, t.distrusted",
+        &[("organisation", Uuid), ("agent", Uuid), ("author", Bytes)], "");
+    TEXT_FACTS: Lookup = Lookup::new("text_group",
+        "t.organisation, t.agent, t.period, t.band, t.fingerprint, t.copies",
+        &[("organisation", Uuid), ("agent", Uuid), ("period", I64), ("band", I64)], "");
     DECISION_FACTS: Lookup = Lookup::new("decision",
         "t.organisation, t.id, t.position, t.agent, t.version, t.origin, t.propensity, t.decided_at, \
          t.context IS NOT NULL", BY_ID, "");
@@ -125,8 +187,13 @@ tables! {
     FEEDBACK_FACTS: Lookup = Lookup::new("feedback",
         "t.organisation, t.id, t.position, t.execution, t.fingerprint", BY_ID, "");
     FEEDBACK_SIGNALS: Lookup = Lookup::new("feedback",
-        "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics",
+        "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics, \
+         t.standing",
         BY_EXECUTION, "ORDER BY t.position");
+    AUTHOR_SIGNALS: Lookup = Lookup::new("feedback",
+        "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics, \
+         t.standing, t.author",
+        &[("organisation", Uuid), ("execution", Uuid), ("author", Bytes)], "ORDER BY t.position");
     OUTCOME_FACTS: Lookup = Lookup::new("outcome",
         "t.organisation, t.execution, t.agent, t.reward, t.definition_version, t.first_position, t.token_uses",
         BY_EXECUTION, "");

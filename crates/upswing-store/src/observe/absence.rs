@@ -81,7 +81,7 @@ fn zero(agent: AgentId, execution: ExecutionId, metric: &str, now: Timestamp) ->
     Feedback {
         id: FeedbackId(Uuid::new_v5(&execution.0, format!("absence:{metric}").as_bytes())),
         agent,
-        execution,
+        target: upswing_domain::Target::Execution(execution),
         feedback_type: FeedbackType::Metric,
         source: FeedbackSource::Absence,
         author: None,
@@ -91,6 +91,8 @@ fn zero(agent: AgentId, execution: ExecutionId, metric: &str, now: Timestamp) ->
         metrics: BTreeMap::from([(metric.to_owned(), 0.0)]),
         text: None,
         correction: None,
+        details: None,
+        standing: upswing_domain::Standing::Counted,
         occurred_at: now,
     }
 }

@@ -141,7 +141,13 @@ async fn a_token_restores_a_lost_decision_once() {
             let Event::Feedback { feedback, fingerprints, .. } = feedback(world.feedback(id, 1, 1.0)) else {
                 unreachable!()
             };
-            Event::Feedback { feedback, fingerprints, restore: Some(lost.clone()), token_uses: Some(2) }
+            Event::Feedback {
+                feedback,
+                fingerprints,
+                restore: Some(lost.clone()),
+                token_uses: Some(2),
+                defence: None,
+            }
         };
         let acks = world.write(vec![with_token(10), with_token(11), with_token(12)]).await;
         assert!(

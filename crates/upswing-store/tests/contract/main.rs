@@ -8,4 +8,7 @@ mod durability;
 mod followers;
 mod isolation;
 mod platform;
+mod reputation;
 mod support;
+mod telemetry;
+mod trust;

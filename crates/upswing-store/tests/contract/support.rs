@@ -88,6 +88,7 @@ pub(crate) fn options(url: &str) -> StoreOptions {
         url: url.to_owned(),
         queue_capacity: 4096,
         readers: 4,
+        consent: upswing_domain::ConsentRule::UnlessRefused,
         key_checks: vec![(1, [7; 32])],
         content_hash: Arc::new(|organisation, content| {
             let mut hasher = blake3::Hasher::new();
@@ -191,6 +192,7 @@ impl World {
             output: Some("answer".to_owned()),
             metrics: BTreeMap::from([("latency_ms".to_owned(), 120.0)]),
             error: None,
+            record: None,
             origin: Origin::Live,
             occurred_at: NOW,
         }
@@ -200,7 +202,7 @@ impl World {
         Feedback {
             id: FeedbackId(Uuid::from_u128(id)),
             agent: self.agent,
-            execution: ExecutionId(Uuid::from_u128(execution)),
+            target: upswing_domain::Target::Execution(ExecutionId(Uuid::from_u128(execution))),
             feedback_type: FeedbackType::Metric,
             source: FeedbackSource::Program,
             author: None,
@@ -210,6 +212,8 @@ impl World {
             metrics: BTreeMap::from([("reward".to_owned(), reward)]),
             text: None,
             correction: None,
+            details: None,
+            standing: upswing_domain::Standing::Counted,
             occurred_at: NOW,
         }
     }
@@ -240,5 +244,5 @@ pub(crate) fn execution(execution: Execution) -> Event {
 
 pub(crate) fn feedback(feedback: Feedback) -> Event {
     let fingerprints = fingerprint(&format!("{feedback:?}"));
-    Event::Feedback { feedback, fingerprints, restore: None, token_uses: None }
+    Event::Feedback { feedback, fingerprints, restore: None, token_uses: None, defence: None }
 }

@@ -33,6 +33,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// How often a server without the lease looks for checkpoints.
 const FOLLOW: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(200);
+/// How long a round rests for each entry it read, so that under load the cost of a round is shared by more of them. One
+/// entry at a time, as in a replay, is hardly delayed.
+const REST: Duration = Duration::from_micros(100);
+const REST_AT_MOST: Duration = Duration::from_millis(10);
 /// A position that moved without anything learned is saved at most so often.
 const SAVE_IDLE: Duration = Duration::from_secs(10);
 
@@ -64,6 +68,8 @@ struct Learner {
     saved: Instant,
     /// The registry's count of changes when policies were last compared.
     seen_changes: u64,
+    /// Entries read in this round.
+    read: u32,
 }
 
 /// Learns until told to stop, then saves and gives the lease back.
@@ -78,6 +84,7 @@ pub(crate) async fn run(app: Shared, mut questions: mpsc::Receiver<Question>) {
         polled: now,
         saved: now,
         seen_changes: 0,
+        read: 0,
     };
     loop {
         let (pause, listens) = match learner.turn().await {
@@ -87,6 +94,8 @@ pub(crate) async fn run(app: Shared, mut questions: mpsc::Receiver<Question>) {
                 (RETRY, false)
             }
         };
+        let rest = (REST * std::mem::take(&mut learner.read)).min(REST_AT_MOST);
+        tokio::time::sleep(rest).await;
         tokio::select! {
             () = stop.requested() => break,
             Some(question) = questions.recv() => learner.answer(question).await,
@@ -221,7 +230,8 @@ impl Learner {
             };
             lag = lag.max(target.0 - folded.position.0);
             match self.catch_up(&agent, folded, target).await {
-                Ok((folded, complete)) => {
+                Ok((folded, complete, read)) => {
+                    self.read += read;
                     self.agents.insert(key, folded);
                     if !complete {
                         self.app.news.learner.add([(key, target)]);
@@ -269,18 +279,19 @@ impl Learner {
         })
     }
 
-    /// Reads on until there is nothing more, or others should have their turn; whether there is nothing more.
+    /// Reads on until there is nothing more, or others should have their turn; whether there is nothing more, and how many
+    /// entries were read.
     async fn catch_up(
         &self,
         agent: &AgentEntry,
         mut folded: Folded,
         target: Position,
-    ) -> Result<(Folded, bool), StoreError> {
+    ) -> Result<(Folded, bool, u32), StoreError> {
         let mut complete = false;
-        let mut read = 0;
+        let mut read = 0_u32;
         for _ in 0..PAGES {
             let entries = self.app.store.ledger(agent.organisation, agent.id, folded.position, PAGE).await?;
-            read += entries.len();
+            read += u32::try_from(entries.len()).unwrap_or(u32::MAX);
             complete = entries.len() < PAGE;
             if !entries.is_empty() {
                 let (next, taught) = tasks::compute(move || {
@@ -317,7 +328,7 @@ impl Learner {
                 agent.publish(PolicyNow { snapshot, config, position: folded.position, revision });
             }
         }
-        Ok((folded, complete))
+        Ok((folded, complete, read))
     }
 
     fn save_every(&self) -> Duration {

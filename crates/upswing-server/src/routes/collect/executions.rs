@@ -7,10 +7,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use upswing_domain::{
     AgentId, Context, DecisionId, Execution, ExecutionId, Invalid, Origin, Permission, Timestamp, VersionId,
 };
 use upswing_privacy::Token;
+use upswing_privacy::redact::Redactor;
 use upswing_store::{Ack, Event, StoredExecution};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,6 +24,7 @@ use crate::problem::{Code, Problem, Problems};
 use crate::runtime::ids;
 use crate::wire::batch::{self, BatchResponse, Items};
 use crate::wire::json::{self, Json, Path};
+use crate::wire::redact::Redact as _;
 use crate::wire::schema::{ContextSchema, OriginSchema};
 use crate::wire::time;
 
@@ -216,6 +219,10 @@ pub(super) fn refusal(ack: Ack, noun: &str, id: Uuid) -> Problem {
         Ack::TokenExhausted => {
             Problem::new(Code::TokenExhausted, "the token has been used as often as it may be").about("token")
         }
+        Ack::NoConsent(purpose) => {
+            let detail = format!("the person has not agreed to {}", purpose.name());
+            Problem::new(Code::ConsentMissing, detail)
+        }
         Ack::OtherAgent(reason) => Problem::new(Code::Conflict, reason).about("agent_id"),
         Ack::Refused(reason) => {
             tracing::warn!(reason, noun, %id, "the database refused an event");
@@ -228,7 +235,7 @@ pub(super) fn refusal(ack: Ack, noun: &str, id: Uuid) -> Problem {
 }
 
 /// Checks one item and makes it an event.
-fn prepare(app: &App, caller: &Caller, request: ExecutionRequest) -> Result<Prepared, Problem> {
+fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<Prepared, Problem> {
     let organisation = caller.organisation();
     let agent = app
         .registry
@@ -242,6 +249,7 @@ fn prepare(app: &App, caller: &Caller, request: ExecutionRequest) -> Result<Prep
     check(&request)?;
     let canonical = serde_json::to_vec(&request).map_err(|e| Problem::internal(&e.to_string()))?;
     let fingerprints = app.keyring.fingerprints(organisation, &canonical);
+    request.redact();
     let proof = request.token.as_deref().map(|token| proof::open(app, organisation, token)).transpose()?;
     let mut decision = request.decision_id.map(DecisionId);
     if let Some(token) = &proof {
@@ -280,6 +288,7 @@ fn prepare(app: &App, caller: &Caller, request: ExecutionRequest) -> Result<Prep
         output: request.output,
         metrics: request.metrics.unwrap_or_default(),
         error: request.error,
+        record: None,
         origin: request.origin.or(proof.as_ref().map(|token| token.origin)).unwrap_or_default(),
         occurred_at,
     };
@@ -296,6 +305,17 @@ pub(in crate::routes) fn not_nil(field: &str, id: Option<Uuid>) -> Result<(), In
     match id {
         Some(id) if id.is_nil() => Err(Invalid::new(field, id, "a UUID that is not nil")),
         _ => Ok(()),
+    }
+}
+
+impl ExecutionRequest {
+    fn redact(&mut self) {
+        let redactor = Redactor::new();
+        for text in [&mut self.session, &mut self.trace, &mut self.error, &mut self.input, &mut self.output] {
+            text.redact(&redactor);
+        }
+        self.context.redact(&redactor);
+        self.metrics.redact(&redactor);
     }
 }
 
@@ -378,12 +398,23 @@ pub(crate) struct ExecutionResponse {
     position: i64,
     /// Its reward now; `null` where nothing is known.
     reward: Option<f64>,
+    /// The shape of `record`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_type: Option<String>,
+    /// What the run was taken from: a product's own record, or its spans; only for keys that may read content.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<Box<RawValue>>,
+    /// The execution that this one turned out to be part of, where spans that came later said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    superseded_by: Option<Uuid>,
 }
 
 impl ExecutionResponse {
     /// The stored execution, with what people and models wrote where the caller may read that.
     pub(super) fn new(stored: StoredExecution, with_content: bool) -> Self {
         let StoredExecution { execution, position, received_at, reward } = stored;
+        let (record_type, record) = execution.record.map(|record| (record.kind, record.body)).unzip();
         Self {
             id: execution.id.0,
             agent_id: execution.agent.0,
@@ -405,6 +436,9 @@ impl ExecutionResponse {
             received_at,
             position: position.0,
             reward: reward.map(upswing_domain::Reward::get),
+            record_type,
+            record: record.filter(|_| with_content).and_then(|body| RawValue::from_string(body).ok()),
+            superseded_by: None,
         }
     }
 }
@@ -425,5 +459,9 @@ pub(crate) async fn get(
 ) -> Result<Json<ExecutionResponse>, Problem> {
     let stored = app.store.execution(caller.organisation(), ExecutionId(id)).await?;
     let stored = stored.ok_or_else(|| Problem::not_found("execution", id))?;
-    Ok(Json(ExecutionResponse::new(stored, caller.can(Permission::ReadContent))))
+    let superseded_by = app.store.superseded_by(caller.organisation(), ExecutionId(id)).await?;
+    Ok(Json(ExecutionResponse {
+        superseded_by: superseded_by.map(|id| id.0),
+        ..ExecutionResponse::new(stored, caller.can(Permission::ReadContent))
+    }))
 }

@@ -1,14 +1,46 @@
 //! Tokens that come back: proof of a decision, and the way to restore it.
 
-use upswing_domain::{AgentId, Decision, DecisionId, DecisionReason, ExecutionId, OrganisationId, Pseudonym};
+use upswing_domain::{
+    AgentId, Decision, DecisionId, DecisionReason, ExecutionId, OrganisationId, Pseudonym, Role,
+};
 use upswing_privacy::{Token, TokenUse};
+use uuid::Uuid;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::problem::{Code, Problem};
 
 /// Opens a token.
 pub(super) fn open(app: &App, organisation: OrganisationId, text: &str) -> Result<Token, Problem> {
     Token::open(text, &app.keyring, organisation, app.now()).map_err(Problem::from)
+}
+
+/// The token of a statement, held against what the statement says it is about. A publishable key needs the feedback token
+/// of the very execution: nobody speaks for somebody else's.
+pub(super) fn of_statement(
+    app: &App,
+    caller: &Caller,
+    token: Option<&str>,
+    agent: Option<Uuid>,
+    execution: Option<Uuid>,
+) -> Result<Option<Token>, Problem> {
+    let from_browser = caller.key.role == Role::Publishable;
+    let Some(token) = token else {
+        return match from_browser {
+            true => Err(Problem::new(Code::TokenRequired, Code::TokenRequired.title()).about("token")),
+            false => Ok(None),
+        };
+    };
+    let token = open(app, caller.organisation(), token)?;
+    if from_browser && token.token_use != TokenUse::Feedback {
+        let detail = "a page sends the feedback_token, not the token of the decision";
+        return Err(Problem::new(Code::TokenInvalid, detail).about("token"));
+    }
+    check(agent.is_none_or(|id| AgentId(id) == token.agent), "agent")?;
+    // A decision's token proves the decision, whatever id its execution was given.
+    let any_execution = token.token_use == TokenUse::Decision;
+    check(any_execution || execution.is_none_or(|id| ExecutionId(id) == token.execution), "execution")?;
+    Ok(Some(token))
 }
 
 /// Refuses a token that belongs to something else.
@@ -20,7 +52,7 @@ pub(super) fn check(matches: bool, what: &str) -> Result<(), Problem> {
 }
 
 /// The decision that a token proves, in case its record was lost.
-pub(super) fn restored(token: &Token, unit: Option<Pseudonym>) -> Option<Decision> {
+pub(crate) fn restored(token: &Token, unit: Option<Pseudonym>) -> Option<Decision> {
     (!token.decision.0.is_nil()).then(|| Decision {
         id: token.decision,
         agent: token.agent,

@@ -14,7 +14,7 @@ use crate::auth::Caller;
 use crate::problem::{Problem, Problems};
 use crate::registry::AgentEntry;
 use crate::runtime::ids;
-use crate::wire::json::{Json, Params, Path};
+use crate::wire::json::{Json, Params, Path, Vetted};
 use crate::wire::page::PageParams;
 use crate::wire::schema::{PolicySchema, RewardDefinitionSchema};
 
@@ -124,7 +124,7 @@ pub(crate) fn find(app: &App, caller: &Caller, id: Uuid) -> Result<std::sync::Ar
 pub(crate) async fn create(
     State(app): State<Shared>,
     caller: Caller,
-    Json(request): Json<CreateAgentRequest>,
+    Vetted(request): Vetted<CreateAgentRequest>,
 ) -> Result<Response, Problem> {
     let agent = checked(&app, request)?;
     let now = app.now();
@@ -227,7 +227,7 @@ pub(crate) async fn set_reward_definition(
     State(app): State<Shared>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Json(definition): Json<RewardDefinition>,
+    Vetted(definition): Vetted<RewardDefinition>,
 ) -> Result<Json<AgentResponse>, Problem> {
     let agent = find(&app, &caller, id)?;
     definition.validate()?;

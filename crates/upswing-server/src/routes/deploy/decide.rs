@@ -12,6 +12,7 @@ use upswing_domain::{
     AgentId, Context, Decision, DecisionId, DecisionReason, ExecutionId, Invalid, Origin, Position,
     Timestamp, VersionId,
 };
+use upswing_privacy::redact::Redactor;
 use upswing_privacy::{Token, TokenUse};
 use upswing_store::StoreError;
 use utoipa::ToSchema;
@@ -21,10 +22,12 @@ use crate::app::{App, Shared};
 use crate::auth::Caller;
 use crate::decide::choose;
 use crate::problem::{Code, Problem, Problems};
+use crate::profiles::enriched;
 use crate::registry::AgentEntry;
 use crate::routes::collect::executions::not_nil;
 use crate::runtime::ids;
 use crate::wire::json::{self, Json};
+use crate::wire::redact::Redact as _;
 use crate::wire::schema::{ContextSchema, OriginSchema};
 
 /// How long to wait for room in the write queue.
@@ -104,6 +107,8 @@ pub(crate) struct DecideResponse<'a> {
     learner_position: i64,
     /// Proof of the decision. Sent with the execution or the feedback it restores a record that a crash has lost.
     token: String,
+    /// Whether the person should be asked: the configured share of decisions is, always the same ones.
+    ask_for_feedback: bool,
     /// With this a browser may give feedback, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback_token: Option<String>,
@@ -184,8 +189,15 @@ fn fresh(
     request: DecideRequest,
     id: DecisionId,
 ) -> Result<Decision, Problem> {
+    let mut request = request;
+    request.context.redact(&Redactor::new());
     if let Some(unit) = request.unit.as_ref().filter(|unit| unit.is_empty() || unit.chars().count() > 500) {
         return Err(Invalid::new("unit", unit, "1 to 500 characters").into());
+    }
+    let unit = request.unit.as_ref().map(|unit| app.keyring.pseudonym(caller.organisation(), unit));
+    let profile = unit.and_then(|unit| app.profiles.get(&(caller.organisation(), agent.id, unit)));
+    if let Some(profile) = profile {
+        request.context = enriched(request.context.take(), &profile);
     }
     let serving = agent.serving();
     let policy = agent.policy();
@@ -200,7 +212,7 @@ fn fresh(
         id,
         agent: agent.id,
         version: choice.version,
-        unit: request.unit.map(|unit| app.keyring.pseudonym(caller.organisation(), &unit)),
+        unit,
         context: request.context,
         reason: choice.reason,
         origin,
@@ -292,6 +304,7 @@ fn respond(
         policy_revision: decision.policy_revision,
         learner_position: policy.position.0,
         token: token.seal(&app.keyring, organisation)?,
+        ask_for_feedback: app.limits.collects(decision.id.0.as_bytes()),
         feedback_token: feedback_token.transpose()?,
     };
     // Room for everything but the configuration, tokens included.

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use upswing_domain::{Invalid, PolicyConfig, Timestamp, VersionId};
+use upswing_privacy::redact::Redactor;
 use upswing_store::Deployment;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::app::{App, Shared};
 use crate::auth::Caller;
 use crate::problem::{Problem, Problems};
 use crate::routes::deploy::agents::{self, AgentResponse};
-use crate::wire::json::{Json, Params, Path};
+use crate::wire::json::{Json, Params, Path, Vetted};
 use crate::wire::page::PageParams;
 use crate::wire::schema::PolicySchema;
 use crate::wire::time;
@@ -103,7 +104,7 @@ pub(crate) async fn promote(
     State(app): State<Shared>,
     caller: Caller,
     Path((id, version)): Path<(Uuid, String)>,
-    body: Option<Json<DeployRequest>>,
+    body: Option<Vetted<DeployRequest>>,
 ) -> Result<Json<AgentResponse>, Problem> {
     change(&app, &caller, id, &version, body, Change::Promote).await
 }
@@ -122,7 +123,7 @@ pub(crate) async fn roll_back(
     State(app): State<Shared>,
     caller: Caller,
     Path((id, version)): Path<(Uuid, String)>,
-    body: Option<Json<DeployRequest>>,
+    body: Option<Vetted<DeployRequest>>,
 ) -> Result<Json<AgentResponse>, Problem> {
     change(&app, &caller, id, &version, body, Change::RollBack).await
 }
@@ -132,7 +133,7 @@ async fn change(
     caller: &Caller,
     id: Uuid,
     version: &str,
-    body: Option<Json<DeployRequest>>,
+    body: Option<Vetted<DeployRequest>>,
     change: Change,
 ) -> Result<Json<AgentResponse>, Problem> {
     let agent = agents::find(app, caller, id)?;
@@ -140,7 +141,8 @@ async fn change(
     if agent.serving().arm(version).is_none() {
         return Err(Problem::unknown_version(version));
     }
-    let reason = body.map(|Json(request)| request.reason).unwrap_or_default();
+    let reason = body.map(|Vetted(request)| request.reason).unwrap_or_default();
+    let reason = Redactor::new().text(&reason).text.into_owned();
     if reason.chars().count() > 1000 {
         return Err(Invalid::new("reason", reason, "at most 1000 characters").into());
     }

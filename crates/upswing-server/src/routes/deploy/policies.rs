@@ -13,7 +13,7 @@ use crate::jobs::learner::{Inspection, Question};
 use crate::jobs::news::AgentKey;
 use crate::problem::{Code, Problem, Problems};
 use crate::routes::deploy::agents::{self, AgentResponse};
-use crate::wire::json::{Json, Path};
+use crate::wire::json::{Json, Path, Vetted};
 use crate::wire::schema::PolicySchema;
 
 /// What a policy knows.
@@ -118,7 +118,7 @@ pub(crate) async fn set(
     State(app): State<Shared>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Json(policy): Json<PolicyConfig>,
+    Vetted(policy): Vetted<PolicyConfig>,
 ) -> Result<Json<AgentResponse>, Problem> {
     let agent = agents::find(&app, &caller, id)?;
     policy.validate()?;

@@ -13,7 +13,7 @@ use crate::app::Shared;
 use crate::auth::Caller;
 use crate::problem::{Problem, Problems};
 use crate::routes::deploy::agents;
-use crate::wire::json::{Json, Params, Path};
+use crate::wire::json::{Json, Params, Path, Vetted};
 use crate::wire::page::PageParams;
 use crate::wire::time;
 
@@ -107,7 +107,7 @@ pub(crate) async fn add(
     State(app): State<Shared>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Json(request): Json<AddVersionRequest>,
+    Vetted(request): Vetted<AddVersionRequest>,
 ) -> Result<Response, Problem> {
     let agent = agents::find(&app, &caller, id)?;
     let now = app.now();

@@ -23,7 +23,7 @@ pub(crate) struct EffectsResponse {
     /// The feedback.
     feedback_id: Uuid,
     /// The execution it is about.
-    execution_id: Uuid,
+    execution_id: Option<Uuid>,
     /// The agent.
     agent_id: Uuid,
     /// Where the feedback stands.
@@ -109,7 +109,7 @@ pub(crate) async fn effects(
     let since = deployments.into_iter().filter(|deployment| deployment.position > stored.position);
     Ok(Json(EffectsResponse {
         feedback_id: id,
-        execution_id: stored.feedback.execution.0,
+        execution_id: stored.feedback.target.execution().map(|id| id.0),
         agent_id: agent.0,
         position: stored.position.0,
         entries,

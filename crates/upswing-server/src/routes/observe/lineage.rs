@@ -24,7 +24,7 @@ pub(crate) struct LineageResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LineageEdge)]
 pub(crate) struct EdgeResponse {
-    /// `policy`, `version` or `rollup`.
+    /// `policy`, `version`, `rollup` or `reputation`.
     derived_kind: String,
     /// Which.
     derived_id: String,
@@ -63,15 +63,15 @@ impl TryFrom<LineageEdge> for EdgeResponse {
     }
 }
 
-/// What a policy, a version or a rollup was derived from.
+/// What a policy, a version, a rollup or reputations were derived from.
 #[utoipa::path(
     get,
     path = "/api/learning/lineage/{kind}/{id}",
     tag = "observe",
     operation_id = "get_lineage",
     params(
-        ("kind" = String, Path, description = "`policy`, `version` or `rollup`"),
-        ("id" = String, Path, description = "The agent's id for `policy` and `rollup`, the version's for `version`")
+        ("kind" = String, Path, description = "`policy`, `version`, `rollup` or `reputation`"),
+        ("id" = String, Path, description = "The version's id for `version`, otherwise the agent's")
     ),
     responses((status = 200, description = "Its sources", body = LineageResponse), Problems)
 )]
@@ -80,8 +80,8 @@ pub(crate) async fn lineage(
     caller: Caller,
     Path((kind, id)): Path<(String, String)>,
 ) -> Result<Json<LineageResponse>, Problem> {
-    if !["policy", "version", "rollup"].contains(&kind.as_str()) {
-        let detail = format!("kind is {kind}, but must be policy, version or rollup");
+    if !["policy", "version", "rollup", "reputation"].contains(&kind.as_str()) {
+        let detail = format!("kind is {kind}, but must be policy, version, rollup or reputation");
         return Err(Problem::new(Code::InvalidParameter, detail).about("kind"));
     }
     let edges = app.store.lineage(caller.organisation(), &kind, &id).await?;

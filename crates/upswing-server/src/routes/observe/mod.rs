@@ -7,3 +7,4 @@ pub(super) mod learning_curve;
 pub(super) mod lineage;
 pub(super) mod metrics;
 pub(super) mod performance;
+pub(super) mod trust;

@@ -14,7 +14,7 @@ use crate::app::{App, Shared};
 use crate::auth::Caller;
 use crate::problem::{Problem, Problems};
 use crate::runtime::ids;
-use crate::wire::json::{Json, Params, Path};
+use crate::wire::json::{Json, Params, Path, Vetted};
 use crate::wire::page::PageParams;
 use crate::wire::time;
 
@@ -118,7 +118,7 @@ pub(crate) struct KeysResponse {
 pub(crate) async fn create(
     State(app): State<Shared>,
     caller: Caller,
-    Json(request): Json<CreateKeyRequest>,
+    Vetted(request): Vetted<CreateKeyRequest>,
 ) -> Result<Response, Problem> {
     let now = app.now();
     let (key, secret) = checked(&app, &caller, request, now)?;

@@ -9,22 +9,36 @@ use crate::wire::json::Path;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of `pages/`.
+/// A file that pages load: of `pages/`, or what other people's pages load from here.
 struct Asset {
     name: &'static str,
     content_type: &'static str,
     text: &'static str,
+    /// Whether pages of every origin may load it, and read it.
+    for_all: bool,
+}
+
+impl Asset {
+    const fn own(name: &'static str, content_type: &'static str, text: &'static str) -> Self {
+        Self { name, content_type, text, for_all: false }
+    }
 }
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
-const ASSETS: [Asset; 4] = [
-    Asset { name: "app.js", content_type: JAVASCRIPT, text: include_str!("pages/app.js") },
-    Asset { name: "style.css", content_type: CSS, text: include_str!("pages/style.css") },
-    Asset { name: "docs.js", content_type: JAVASCRIPT, text: include_str!("pages/docs.js") },
-    Asset { name: "docs.css", content_type: CSS, text: include_str!("pages/docs.css") },
+const ASSETS: [Asset; 5] = [
+    Asset::own("app.js", JAVASCRIPT, include_str!("pages/app.js")),
+    Asset::own("style.css", CSS, include_str!("pages/style.css")),
+    Asset::own("docs.js", JAVASCRIPT, include_str!("pages/docs.js")),
+    Asset::own("docs.css", CSS, include_str!("pages/docs.css")),
+    Asset {
+        name: "behaviour.js",
+        content_type: JAVASCRIPT,
+        text: include_str!("../../../../../web/packages/behaviour/upswing-behaviour.js"),
+        for_all: true,
+    },
 ];
 
 fn page(content_type: &'static str, text: &'static str) -> Response {
@@ -79,7 +93,21 @@ pub(crate) async fn docs() -> Response {
 pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
     let asset = ASSETS.iter().find(|asset| asset.name == name);
     let asset = asset.ok_or_else(|| Problem::new(Code::NotFound, format!("there is no file {name}")))?;
-    Ok(page(asset.content_type, asset.text))
+    let mut response = page(asset.content_type, asset.text);
+    if asset.for_all {
+        let headers: [(HeaderName, &'static str); 3] = [
+            // An application's every page loads it: an hour old is fresh enough, and a day old while a fresh one comes.
+            (header::CACHE_CONTROL, "public, max-age=3600, stale-while-revalidate=86400"),
+            // For pages that check what they load (`integrity`), and the script's question whether the server is there.
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            // For isolated pages, which load nothing that does not say this.
+            (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+        ];
+        for (name, value) in headers {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
