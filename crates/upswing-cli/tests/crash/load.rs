@@ -376,7 +376,8 @@ impl Worker {
     ) -> Option<Value> {
         let agent = self.agents.iter().find(|a| a.id == agent).unwrap().clone();
         let id = Uuid::now_v7();
-        let mut body = self.feedback(&agent, id, execution);
+        // Nothing but a rating: a text that happens to be another's copy would be stored, but would not count.
+        let mut body = json!({ "id": id, "agent_id": agent.id, "execution_id": execution });
         body["feedback_type"] = "star_rating".into();
         body["rating"] = json!(1 + self.random.below(5));
         if let Some(token) = token {
