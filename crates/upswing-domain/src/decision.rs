@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Context, DecisionId, Probability, Pseudonym, Timestamp, VersionId};
+use crate::{AgentId, Assignment, Context, DecisionId, Probability, Pseudonym, Timestamp, VersionId};
 
 /// Where traffic comes from. Only [`Origin::teaches`] ones are learned from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -52,6 +52,10 @@ impl Origin {
 pub enum DecisionReason {
     /// The caller named it.
     Forced,
+    /// The unit is kept out of experiments and gets the champion.
+    Holdout,
+    /// An experiment assigned it.
+    Experiment,
     /// The agent's policy drew it.
     Policy,
     /// The agent's champion: a fixed policy, or nothing else was eligible.
@@ -65,6 +69,8 @@ impl DecisionReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Forced => "forced",
+            Self::Holdout => "holdout",
+            Self::Experiment => "experiment",
             Self::Policy => "policy",
             Self::Champion => "champion",
             Self::Restored => "restored",
@@ -73,7 +79,9 @@ impl DecisionReason {
 
     /// The reason of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Forced, Self::Policy, Self::Champion, Self::Restored].into_iter().find(|r| r.name() == name)
+        [Self::Forced, Self::Holdout, Self::Experiment, Self::Policy, Self::Champion, Self::Restored]
+            .into_iter()
+            .find(|r| r.name() == name)
     }
 }
 
@@ -96,6 +104,8 @@ pub struct Decision {
     pub origin: Origin,
     /// Marginal probability with which this version was chosen.
     pub propensity: Probability,
+    /// The experiment that assigned it, or kept its unit out.
+    pub assignment: Option<Assignment>,
     /// The probability of every eligible version, in the order of the epoch's list; empty where none was drawn.
     pub probabilities: Vec<f64>,
     /// The agent's deployment epoch, which names the eligible versions and the policy.

@@ -5,12 +5,14 @@
 #![warn(missing_docs)]
 
 mod agent;
+pub mod assignment;
 mod consent;
 mod context;
 pub mod correction;
 mod decision;
 mod error;
 mod execution;
+mod experiment;
 mod feedback;
 mod id;
 mod implicit;
@@ -27,6 +29,11 @@ pub use context::{Context, ContextValue};
 pub use decision::{Decision, DecisionReason, Origin};
 pub use error::Invalid;
 pub use execution::{Execution, Target};
+pub use experiment::{
+    Adaptive, Allocation, Assignment, AssignmentUnit, Condition, Experiment, ExperimentAction, ExperimentArm,
+    ExperimentError, ExperimentId, ExperimentMetric, ExperimentPlan, ExperimentStatus, Holdout, Layer,
+    METRIC_SOURCES, MetricKind, MetricRole, Operator, Placement, SequentialMethod, check_split,
+};
 pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType, Payload, Standing};
 pub use id::{
     AgentId, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId, Position, Pseudonym, VersionId,

@@ -1,6 +1,6 @@
 //! What can go wrong in the store.
 
-use upswing_domain::Invalid;
+use upswing_domain::{ExperimentError, Invalid};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum StoreError {
     /// A value was refused.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// An experiment is not made so, or its state does not allow the change.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
     /// There is no such thing in this organisation.
     #[error("there is no {noun} {id}")]
     NotFound {

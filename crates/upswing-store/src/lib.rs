@@ -10,6 +10,7 @@ mod collect;
 mod deploy;
 mod engine;
 mod error;
+mod evaluate;
 mod observe;
 mod platform;
 mod pool;
@@ -20,5 +21,8 @@ mod value;
 mod writer;
 
 pub use error::StoreError;
+pub use evaluate::{
+    ExperimentChanges, ExperimentEvent, ExperimentLook, ExperimentPiece, ExperimentUnit, Happened,
+};
 pub use store::{Store, StoreOptions};
 pub use types::*;

@@ -1,5 +1,6 @@
 //! The store's public surface.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +8,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use upswing_domain::{
-    AgentId, Consent, ConsentRule, Decision, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId,
-    PolicyConfig, Position, Pseudonym, Purpose, RewardDefinition, Timestamp, Version, VersionId,
+    AgentId, Consent, ConsentRule, Decision, DecisionId, ExecutionId, Experiment, ExperimentAction,
+    ExperimentId, FeedbackId, KeyId, OrganisationId, PolicyConfig, Position, Pseudonym, Purpose,
+    RewardDefinition, Timestamp, Version, VersionId,
 };
 
 use crate::collect::{Item, read as collect, refold, telemetry, trust};
 use crate::deploy::{agent, deployment};
 use crate::engine::{Connection, Postgres, Sqlite};
+use crate::evaluate::experiment::{self, Wanted};
+use crate::evaluate::tally;
 use crate::observe::{absence, rollup, summary};
 use crate::platform::{audit, checkpoint, consent, key, lease, organisation};
 use crate::pool::{Pool, Scope};
@@ -21,10 +25,10 @@ use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuthorTrust, Checkpoint, ContentHash,
-    Deployment, DueTrace, Event, FeedbackStats, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent,
-    NewWaiting, News, Organisation, QueueStatus, Statement, StoreError, StoredDecision, StoredExecution,
-    StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting,
-    WindowOutcome,
+    Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, FeedbackStats,
+    LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus,
+    Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace,
+    StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -913,6 +917,171 @@ impl Store {
         let (kind, id) = (kind.to_owned(), id.to_owned());
         self.read(Some(organisation), boxed!(|c| checkpoint::lineage(c, organisation, &kind, &id).await))
             .await
+    }
+
+    // ------------------------------------------------------------------------------------------------ evaluate
+
+    /// Writes an experiment down, as a draft.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn create_experiment(&self, actor: Actor, new: Experiment) -> Result<Experiment> {
+        self.transact(vec![actor.organisation], boxed!(|c| experiment::create(c, &actor, &new).await)).await
+    }
+
+    /// Starts, pauses, stops or archives an experiment; `note` goes into the audit log.
+    ///
+    /// # Errors
+    /// `Experiment` when its state, or another experiment, does not allow it.
+    pub async fn act_on_experiment(
+        &self,
+        actor: Actor,
+        id: ExperimentId,
+        action: ExperimentAction,
+        note: serde_json::Value,
+    ) -> Result<Experiment> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| experiment::act(c, &actor, id, action, note).await)).await
+    }
+
+    /// Gives an experiment another split from a moment on, which moves as few units as it can.
+    ///
+    /// # Errors
+    /// `Experiment` when the weights are no split, or its state does not allow it.
+    pub async fn split_experiment(
+        &self,
+        actor: Actor,
+        id: ExperimentId,
+        weights: Vec<f64>,
+        coverage: f64,
+        effective_at: Timestamp,
+    ) -> Result<Experiment> {
+        let scope = vec![actor.organisation];
+        self.transact(
+            scope,
+            boxed!(|c| experiment::split(c, &actor, id, &weights, coverage, effective_at).await),
+        )
+        .await
+    }
+
+    /// An experiment.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn experiment(&self, organisation: OrganisationId, id: ExperimentId) -> Result<Experiment> {
+        self.read(Some(organisation), boxed!(|c| experiment::required(c, organisation, id).await)).await
+    }
+
+    /// The experiments of an agent, or of all agents, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn experiments(
+        &self,
+        organisation: OrganisationId,
+        agent: Option<AgentId>,
+    ) -> Result<Vec<Experiment>> {
+        let wanted = agent.map_or(Wanted::All, Wanted::Of);
+        self.read(Some(organisation), boxed!(|c| experiment::load(c, organisation, wanted).await)).await
+    }
+
+    /// What an experiment looked like at each time, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn experiment_looks(
+        &self,
+        organisation: OrganisationId,
+        id: ExperimentId,
+    ) -> Result<Vec<ExperimentLook>> {
+        self.read(Some(organisation), boxed!(|c| experiment::looks(c, organisation, id).await)).await
+    }
+
+    /// How far an agent's events have been folded into its experiments.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn experiments_position(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+    ) -> Result<Position> {
+        self.read(Some(organisation), boxed!(|c| tally::position(c, organisation, agent).await)).await
+    }
+
+    /// The next events of an agent's experiments after a position, at most `limit` of each kind. O(limit) rows.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn experiment_piece(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        after: Position,
+        limit: usize,
+    ) -> Result<ExperimentPiece> {
+        self.read(Some(organisation), boxed!(|c| tally::piece(c, organisation, agent, after, limit).await))
+            .await
+    }
+
+    /// What units of experiments did, by their keys; those that did nothing yet are left out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn experiment_units(
+        &self,
+        organisation: OrganisationId,
+        keys: HashSet<(ExperimentId, Pseudonym)>,
+    ) -> Result<Vec<(ExperimentId, Pseudonym, Vec<u8>)>> {
+        self.read(Some(organisation), boxed!(|c| tally::units(c, organisation, keys).await)).await
+    }
+
+    /// Units of which an outcome closes up to a moment, in the order in which they close.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn due_experiment_units(
+        &self,
+        organisation: OrganisationId,
+        id: ExperimentId,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Pseudonym, Vec<u8>)>> {
+        self.read(Some(organisation), boxed!(|c| tally::due(c, organisation, id, until, limit).await)).await
+    }
+
+    /// What all units of an experiment did together, as the fold encodes it. One row, however many units there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn experiment_tally(
+        &self,
+        organisation: OrganisationId,
+        id: ExperimentId,
+    ) -> Result<Option<Vec<u8>>> {
+        self.read(Some(organisation), boxed!(|c| tally::tally(c, organisation, id).await)).await
+    }
+
+    /// Saves what a piece of folding changed, with the position it has read up to.
+    ///
+    /// # Errors
+    /// `LeaseLost` when the lease `experiments` is held by another, or another has folded past `from`: nothing was saved.
+    pub async fn save_experiments(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        (holder, fence): (String, i64),
+        now: Timestamp,
+        stretch: (Position, Position),
+        changes: ExperimentChanges,
+    ) -> Result<()> {
+        self.transact(
+            vec![organisation],
+            boxed!(|c| {
+                tally::save(c, organisation, agent, (&holder, fence), now, stretch, changes).await
+            }),
+        )
+        .await
     }
 
     // ------------------------------------------------------------------------------------------------ platform

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use upswing_domain::{
-    Agent, AgentId, AgentName, Context, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId,
-    KeyId, OrganisationId, Origin, PolicyConfig, Position, Pseudonym, Reward, RewardDefinition, Role,
-    Timestamp, Version, VersionId,
+    Agent, AgentId, AgentName, Context, Decision, DecisionId, Execution, ExecutionId, Experiment, Feedback,
+    FeedbackId, KeyId, OrganisationId, Origin, PolicyConfig, Position, Pseudonym, Reward, RewardDefinition,
+    Role, Timestamp, Version, VersionId,
 };
 
 /// A keyed hash of what a client sent (see `upswing-privacy`). The stored one and those of older keys.
@@ -185,6 +185,8 @@ pub struct AgentState {
     pub agent: Agent,
     /// All its versions, oldest first.
     pub versions: Vec<Version>,
+    /// Its experiments that assign units, or are paused, in the order in which they were made.
+    pub experiments: Vec<Experiment>,
 }
 
 /// What changed an agent's epoch.

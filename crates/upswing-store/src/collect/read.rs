@@ -1,8 +1,9 @@
 //! Reading events back.
 
 use upswing_domain::{
-    AgentId, Context, Decision, DecisionId, DecisionReason, Execution, ExecutionId, Feedback, FeedbackId,
-    FeedbackSource, FeedbackType, OrganisationId, Origin, Payload, Position, Probability, Target, Timestamp,
+    AgentId, Assignment, Context, Decision, DecisionId, DecisionReason, Execution, ExecutionId, Feedback,
+    FeedbackId, FeedbackSource, FeedbackType, OrganisationId, Origin, Payload, Position, Probability, Target,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -12,7 +13,8 @@ use crate::value::{Row, Value};
 use crate::{LedgerEntry, StoreError, StoredDecision, StoredExecution, StoredFeedback};
 
 const DECISION: &str = "SELECT position, id, agent, version, unit, context, reason, origin, propensity, \
-    probabilities, epoch, policy_revision, decided_at FROM decision WHERE organisation = $1";
+    probabilities, epoch, policy_revision, decided_at, experiment, allocation, arm, assigned FROM decision \
+    WHERE organisation = $1";
 
 const EXECUTION: &str = "SELECT e.position, e.received_at, o.reward, e.id, e.agent, e.decision, e.version, e.unit, \
     e.subject, e.session, e.trace, e.parent, e.step, e.context, i.body, p.body, e.metrics, e.error, e.origin, \
@@ -161,8 +163,20 @@ fn stored_decision(mut row: Row) -> Result<StoredDecision, StoreError> {
         epoch: row.take()?,
         policy_revision: row.take()?,
         decided_at: row.take()?,
+        assignment: assignment(&mut row)?,
     };
     Ok(StoredDecision { decision, position })
+}
+
+/// Reads which experiment assigned a decision.
+pub(crate) fn assignment(row: &mut Row) -> Result<Option<Assignment>, StoreError> {
+    let (experiment, allocation, arm, unit): (_, Option<i64>, Option<i64>, _) =
+        (row.take()?, row.take()?, row.take()?, row.take()?);
+    let (Some(experiment), Some(unit)) = (experiment, unit) else { return Ok(None) };
+    let arm = arm
+        .map(|arm| u16::try_from(arm).map_err(|_| StoreError::Corrupt(format!("arm {arm}"))))
+        .transpose()?;
+    Ok(Some(Assignment { experiment, allocation: allocation.unwrap_or_default(), arm, unit }))
 }
 
 fn floats(bytes: &[u8]) -> Vec<f64> {

@@ -34,6 +34,10 @@ pub(super) fn decision(organisation: OrganisationId, position: Position, d: &Dec
         d.epoch.into(),
         d.policy_revision.into(),
         d.decided_at.into(),
+        d.assignment.map(|a| a.experiment).into(),
+        d.assignment.map(|a| a.allocation).into(),
+        d.assignment.and_then(|a| a.arm).map(i64::from).into(),
+        d.assignment.map(|a| a.unit).into(),
     ]
 }
 

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use serde_json::json;
 use upswing_domain::{
-    Agent, AgentId, AgentName, OrganisationId, PolicyConfig, Position, RewardDefinition, Timestamp, Version,
-    VersionId,
+    Agent, AgentId, AgentName, Experiment, ExperimentStatus, OrganisationId, PolicyConfig, Position,
+    RewardDefinition, Timestamp, Version, VersionId,
 };
 
 use super::deployment::{self, Change};
 use crate::collect::{reset_refold, rows};
 use crate::engine::Connection;
+use crate::evaluate::experiment::{self, Wanted};
 use crate::platform::{audit, checkpoint};
 use crate::value::{Row, Value};
 use crate::{Actor, AgentState, LineageEdge, NewAgent, StoreError};
@@ -191,7 +192,14 @@ pub(crate) async fn load(
     for row in connection.query(sql, parameters()).await? {
         let agent = read_agent(row)?;
         let versions = versions.remove(&agent.id).unwrap_or_default();
-        agents.push(AgentState { agent, versions });
+        agents.push(AgentState { agent, versions, experiments: Vec::new() });
+    }
+    let wanted = id.map_or(Wanted::All, Wanted::Of);
+    let active = |e: &Experiment| matches!(e.status, ExperimentStatus::Running | ExperimentStatus::Paused);
+    for experiment in experiment::load(connection, organisation, wanted).await?.into_iter().filter(active) {
+        if let Some(state) = agents.iter_mut().find(|state| state.agent.id == experiment.agent) {
+            state.experiments.push(experiment);
+        }
     }
     Ok(agents)
 }

@@ -6,6 +6,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_collect", include_str!("../../migrations/0002_collect.sql")),
     ("0003_telemetry", include_str!("../../migrations/0003_telemetry.sql")),
     ("0004_reputation", include_str!("../../migrations/0004_reputation.sql")),
+    ("0005_experiments", include_str!("../../migrations/0005_experiments.sql")),
 ];
 
 /// Which engine a text is for.

@@ -71,7 +71,11 @@ tables! {
         ("organisation", Uuid), ("id", Uuid), ("position", I64), ("schema_version", I64), ("agent", Uuid),
         ("version", Bytes), ("unit", Bytes), ("context", Text), ("reason", Text), ("origin", Text),
         ("propensity", F64), ("probabilities", Bytes), ("epoch", I64), ("policy_revision", I64), ("decided_at", I64),
+        ("experiment", Uuid), ("allocation", I64), ("arm", I64), ("assigned", Bytes),
     ], "ON CONFLICT (organisation, id) DO NOTHING");
+    EXPERIMENT_UNIT: Table = Table::new("experiment_unit", &[
+        ("organisation", Uuid), ("experiment", Uuid), ("unit", Bytes), ("state", Bytes), ("closes_at", I64),
+    ], "ON CONFLICT (organisation, experiment, unit) DO UPDATE SET state = excluded.state, closes_at = excluded.closes_at");
     CONTENT: Table = Table::new("content", &[
         ("organisation", Uuid), ("id", Bytes), ("body", Text), ("created_at", I64),
     // When it was last referred to, to the day: what is used again does not pass its retention.
@@ -202,6 +206,8 @@ tables! {
     AGENT_DEFINITION: Lookup = Lookup::new("agent", "t.organisation, t.id, t.definition_version", BY_ID, "");
     DEFINITION_BODY: Lookup = Lookup::new("reward_definition", "t.organisation, t.agent, t.version, t.body",
         &[("organisation", Uuid), ("agent", Uuid), ("version", I64)], "");
+    EXPERIMENT_UNIT_STATE: Lookup = Lookup::new("experiment_unit", "t.experiment, t.unit, t.state",
+        &[("organisation", Uuid), ("experiment", Uuid), ("unit", Bytes)], "");
     ROLLUP_STATE: Lookup = Lookup::new("rollup",
         "t.agent, t.version, t.segment_key, t.segment_value, t.metric, t.hour, t.count, t.sum, t.sum_squares, t.sketch",
         &[("organisation", Uuid), ("agent", Uuid), ("version", Bytes), ("segment_key", Text),

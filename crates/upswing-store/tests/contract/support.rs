@@ -169,6 +169,7 @@ impl World {
             origin: Origin::Live,
             propensity: Probability::new(0.25).unwrap(),
             probabilities: vec![0.25, 0.75],
+            assignment: None,
             epoch: 3,
             policy_revision: 0,
             decided_at: NOW,

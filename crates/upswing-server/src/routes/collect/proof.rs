@@ -63,6 +63,7 @@ pub(crate) fn restored(token: &Token, unit: Option<Pseudonym>) -> Option<Decisio
         origin: token.origin,
         propensity: token.propensity,
         probabilities: Vec::new(),
+        assignment: None,
         epoch: token.epoch,
         policy_revision: token.policy_revision,
         decided_at: token.issued_at,

@@ -1,0 +1,264 @@
+//! What experiments' units did: read in order, kept a unit and all together.
+
+use std::collections::HashSet;
+
+use upswing_domain::{
+    AgentId, ExperimentId, FeedbackType, OrganisationId, Position, Pseudonym, Reward, Timestamp,
+};
+
+use super::{ExperimentChanges, ExperimentEvent, ExperimentPiece, Happened};
+use crate::collect::{assignment, context_of, rows};
+use crate::engine::{Connection, tables};
+use crate::platform::{checkpoint, lease};
+use crate::value::{Row, Value};
+use crate::{Checkpoint, StoreError};
+
+/// The follower's name.
+pub(crate) const FOLLOWER: &str = "experiments";
+
+/// How far an agent's events have been folded.
+pub(crate) async fn position(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+) -> Result<Position, StoreError> {
+    let saved = checkpoint::load(connection, organisation, agent, FOLLOWER).await?;
+    Ok(saved.map_or(Position(0), |saved| saved.position))
+}
+
+const ASSIGNMENT: &str = "d.experiment, d.allocation, d.arm, d.assigned";
+
+/// The next events of an agent after a position, at most `limit` of each kind.
+pub(crate) async fn piece(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    from: Position,
+    limit: usize,
+) -> Result<ExperimentPiece, StoreError> {
+    let sql = "SELECT position FROM agent_head WHERE organisation = $1 AND agent = $2";
+    let row = connection.query_one(sql, vec![organisation.into(), agent.into()]).await?;
+    let head: Position = row.map_or(Ok(Position(0)), |mut row| row.take())?;
+    if head <= from {
+        return Ok(ExperimentPiece { events: Vec::new(), to: from, complete: true });
+    }
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let page =
+        || -> Vec<Value> { vec![organisation.into(), agent.into(), from.into(), head.into(), most.into()] };
+    let range = |table: &str| {
+        format!(
+            "{table}.organisation = $1 AND {table}.agent = $2 AND {table}.position > $3 AND {table}.position <= $4 \
+             AND {table}.position > 0"
+        )
+    };
+    let mut reading = Reading { events: Vec::new(), to: head, limit };
+
+    let sql = format!(
+        "SELECT d.position, d.decided_at, {ASSIGNMENT}, d.context FROM decision d \
+         WHERE {} AND d.experiment IS NOT NULL ORDER BY d.position LIMIT $5",
+        range("d")
+    );
+    reading.take(connection.query(&sql, page()).await?, |row, happened| {
+        happened.push(Happened::Exposed { context: context_of(row.take()?)? });
+        Ok(())
+    })?;
+
+    let joined = "LEFT JOIN decision d ON d.organisation = e.organisation AND d.id = e.decision";
+    let sql = format!(
+        "SELECT e.position, e.received_at, {ASSIGNMENT}, e.metrics, e.error IS NOT NULL FROM execution e {joined} \
+         WHERE {} ORDER BY e.position LIMIT $5",
+        range("e")
+    );
+    reading.take(connection.query(&sql, page()).await?, |row, happened| {
+        let metrics = rows::metrics(row.take()?)?;
+        let failed: bool = row.take()?;
+        happened.extend(value("executions", 1.0));
+        happened.extend(value("error", f64::from(u8::from(failed))));
+        happened.extend(metrics.into_iter().flat_map(|(name, number)| value(&name, number)));
+        Ok(())
+    })?;
+
+    // What is said of an execution that has not been reported is said of the decision of the same id.
+    let joined = |of: &str| {
+        format!(
+            "LEFT JOIN execution e ON e.organisation = {of}.organisation AND e.id = {of}.execution \
+             LEFT JOIN decision d ON d.organisation = {of}.organisation AND d.id = COALESCE(e.decision, {of}.execution)"
+        )
+    };
+    let sql = format!(
+        "SELECT f.position, f.received_at, {ASSIGNMENT}, f.feedback_type, f.rating, f.metrics, f.standing IS NULL \
+         FROM feedback f {} WHERE {} ORDER BY f.position LIMIT $5",
+        joined("f"),
+        range("f")
+    );
+    reading.take(connection.query(&sql, page()).await?, |row, happened| {
+        let kind: String = row.take()?;
+        let rating: Option<i64> = row.take()?;
+        let metrics = rows::metrics(row.take()?)?;
+        let counts: bool = row.take()?;
+        if !counts {
+            return Ok(());
+        }
+        if let Some(rating) = rating {
+            happened.extend(value("rating", rating as f64));
+        }
+        let satisfied = match (rating, FeedbackType::named(&kind)) {
+            (Some(rating), _) => Some(rating >= 4),
+            (None, Some(FeedbackType::ThumbsUp)) => Some(true),
+            (None, Some(FeedbackType::ThumbsDown)) => Some(false),
+            _ => None,
+        };
+        if let Some(satisfied) = satisfied {
+            happened.extend(value("satisfied", f64::from(u8::from(satisfied))));
+        }
+        happened.extend(metrics.into_iter().flat_map(|(name, number)| value(&name, number)));
+        Ok(())
+    })?;
+
+    let sql = format!(
+        "SELECT l.position, l.recorded_at, {ASSIGNMENT}, l.old_reward, l.new_reward FROM reward_ledger l {} \
+         WHERE {} ORDER BY l.position LIMIT $5",
+        joined("l"),
+        range("l")
+    );
+    reading.take(connection.query(&sql, page()).await?, |row, happened| {
+        let rewards: [Option<Reward>; 2] = [row.take()?, row.take()?];
+        for (reward, count) in rewards.into_iter().zip([-1, 1]) {
+            if let Some(reward) = reward {
+                happened.push(Happened::Value { source: "reward".to_owned(), value: reward.get(), count });
+            }
+        }
+        Ok(())
+    })?;
+
+    let Reading { mut events, to, .. } = reading;
+    events.retain(|event| event.position <= to);
+    events.sort_by_key(|event| event.position);
+    Ok(ExperimentPiece { events, to, complete: to == head })
+}
+
+fn value(source: &str, value: f64) -> Option<Happened> {
+    value.is_finite().then(|| Happened::Value { source: source.to_owned(), value, count: 1 })
+}
+
+struct Reading {
+    events: Vec<ExperimentEvent>,
+    to: Position,
+    limit: usize,
+}
+
+impl Reading {
+    /// Reads rows that begin with position, moment and assignment. A page that is full ends before the head: only up to there
+    /// everything is known.
+    fn take(
+        &mut self,
+        rows: Vec<Row>,
+        mut read: impl FnMut(&mut Row, &mut Vec<Happened>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let full = rows.len() == self.limit;
+        let mut last = None;
+        for mut row in rows {
+            let (position, at) = (row.take::<Position>()?, row.take()?);
+            last = Some(position);
+            let Some(assignment) = assignment(&mut row)? else { continue };
+            let mut happened = Vec::new();
+            read(&mut row, &mut happened)?;
+            self.events.extend(happened.into_iter().map(|what| ExperimentEvent {
+                position,
+                at,
+                assignment,
+                what,
+            }));
+        }
+        if let (true, Some(last)) = (full, last) {
+            self.to = self.to.min(last);
+        }
+        Ok(())
+    }
+}
+
+/// Units by their keys; those that did nothing yet are left out.
+pub(crate) async fn units(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    keys: HashSet<(ExperimentId, Pseudonym)>,
+) -> Result<Vec<(ExperimentId, Pseudonym, Vec<u8>)>, StoreError> {
+    let mut keys: Vec<_> = keys.into_iter().collect();
+    keys.sort_unstable();
+    let keys = keys.into_iter().map(|(e, unit)| vec![organisation.into(), e.into(), unit.into()]).collect();
+    let rows = connection.look_up(&tables::EXPERIMENT_UNIT_STATE, keys).await?;
+    rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?, row.take()?))).collect()
+}
+
+/// Units of which an outcome closes before a moment, in the order in which they close.
+pub(crate) async fn due(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    experiment: ExperimentId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<(Pseudonym, Vec<u8>)>, StoreError> {
+    let sql = "SELECT unit, state FROM experiment_unit WHERE organisation = $1 AND experiment = $2 \
+               AND closes_at IS NOT NULL AND closes_at <= $3 ORDER BY closes_at, unit LIMIT $4";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let parameters = vec![organisation.into(), experiment.into(), before.into(), limit.into()];
+    let rows = connection.query(sql, parameters).await?;
+    rows.into_iter().map(|mut row| Ok((row.take()?, row.take()?))).collect()
+}
+
+/// What all units of an experiment did together.
+pub(crate) async fn tally(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    experiment: ExperimentId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let sql = "SELECT state FROM experiment_tally WHERE organisation = $1 AND experiment = $2";
+    let row = connection.query_one(sql, vec![organisation.into(), experiment.into()]).await?;
+    row.map(|mut row| row.take()).transpose()
+}
+
+/// Saves a piece with the position it has read up to; nothing where the lease was lost, or another has folded it.
+pub(crate) async fn save(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    (holder, fence): (&str, i64),
+    now: Timestamp,
+    (from, to): (Position, Position),
+    changes: ExperimentChanges,
+) -> Result<(), StoreError> {
+    lease::check(connection, FOLLOWER, holder, fence).await?;
+    let before = checkpoint::load(connection, organisation, agent, FOLLOWER).await?;
+    if before.as_ref().map_or(Position(0), |before| before.position) != from {
+        return Err(StoreError::LeaseLost);
+    }
+    let mut units: Vec<_> = changes.units;
+    units.sort_unstable_by_key(|unit| (unit.experiment, unit.unit));
+    let rows = units.into_iter().map(|unit| {
+        vec![
+            organisation.into(),
+            unit.experiment.into(),
+            unit.unit.into(),
+            unit.state.into(),
+            unit.closes_at.into(),
+        ]
+    });
+    connection.insert(&tables::EXPERIMENT_UNIT, rows.collect()).await?;
+    for (experiment, state) in changes.tallies {
+        let sql = "INSERT INTO experiment_tally (organisation, experiment, state, saved_at) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (organisation, experiment) DO UPDATE SET state = excluded.state, \
+                   saved_at = excluded.saved_at";
+        let values = vec![organisation.into(), experiment.into(), state.into(), now.into()];
+        connection.execute(sql, values).await?;
+    }
+    for look in changes.looks {
+        let sql = "INSERT INTO experiment_look (organisation, experiment, at, results) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (organisation, experiment, at) DO UPDATE SET results = excluded.results";
+        let values = vec![organisation.into(), look.experiment.into(), look.at.into(), look.results.into()];
+        connection.execute(sql, values).await?;
+    }
+    let revision = before.map_or(0, |before| before.revision) + 1;
+    let made_with = format!("{{\"experiments\":1,\"schema\":{}}}", rows::SCHEMA_VERSION);
+    let after = Checkpoint { position: to, revision, state: Vec::new(), made_with };
+    checkpoint::save(connection, organisation, agent, FOLLOWER, now, &after).await
+}
