@@ -1,4 +1,5 @@
-//! Inference that stands alone: intervals, the normal distribution, sketches of quantiles.
+//! Inference that stands alone: intervals, tests that are valid at every look, the normal distribution, sketches of
+//! quantiles.
 //!
 //! Depends on nothing else of Upswing: no agents, no versions, no storage, no clock, no randomness. Each method names
 //! its source and is tested against golden values or against the property that defines it.
@@ -6,6 +7,7 @@
 
 pub mod interval;
 pub mod normal;
+pub mod sequential;
 pub mod sketch;
 
 pub use interval::Interval;
