@@ -1,5 +1,5 @@
-//! Inference that stands alone: intervals, tests that are valid at every look, the normal distribution, sketches of
-//! quantiles.
+//! Inference that stands alone: intervals, tests that are valid at every look, off-policy evaluation, the normal distribution,
+//! sketches of quantiles.
 //!
 //! Depends on nothing else of Upswing: no agents, no versions, no storage, no clock, no randomness. Each method names
 //! its source and is tested against golden values or against the property that defines it.
@@ -7,6 +7,7 @@
 
 pub mod interval;
 pub mod normal;
+pub mod off_policy;
 pub mod sequential;
 pub mod sketch;
 
