@@ -193,6 +193,10 @@ impl ExperimentMetric {
             let expected = "a number between 0 and 1 for a quantile, and for nothing else";
             return Err(Invalid::new("metrics.quantile", name, expected).into());
         }
+        if matches!(self.kind, MetricKind::Count | MetricKind::Ratio) && self.window().is_none() {
+            let expected = "how long a unit's values are summed: a unit that goes on would never be done";
+            return Err(Invalid::new("metrics.window_seconds", name, expected).into());
+        }
         if self.minimum_effect.is_some_and(|e| !e.is_finite() || e <= 0.0) {
             return Err(Invalid::new("metrics.minimum_effect", name, "a number above 0").into());
         }

@@ -26,6 +26,7 @@ mod best_arm;
 mod curve;
 mod draw;
 mod encoder;
+pub mod evaluate;
 mod gaussian;
 mod state;
 mod statistics;

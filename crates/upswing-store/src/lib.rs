@@ -22,7 +22,8 @@ mod writer;
 
 pub use error::StoreError;
 pub use evaluate::{
-    ExperimentChanges, ExperimentEvent, ExperimentLook, ExperimentPiece, ExperimentUnit, Happened,
+    ExperimentChanges, ExperimentEvent, ExperimentLook, ExperimentPiece, ExperimentProgress, ExperimentUnit,
+    Happened,
 };
 pub use store::{Store, StoreOptions};
 pub use types::*;

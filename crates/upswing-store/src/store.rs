@@ -25,10 +25,10 @@ use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuthorTrust, Checkpoint, ContentHash,
-    Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, FeedbackStats,
-    LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus,
-    Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace,
-    StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
+    Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress,
+    FeedbackStats, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News,
+    Organisation, QueueStatus, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback,
+    StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -1001,12 +1001,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn experiments_position(
+    pub async fn experiment_progress(
         &self,
         organisation: OrganisationId,
         agent: AgentId,
-    ) -> Result<Position> {
-        self.read(Some(organisation), boxed!(|c| tally::position(c, organisation, agent).await)).await
+    ) -> Result<ExperimentProgress> {
+        self.read(Some(organisation), boxed!(|c| tally::progress(c, organisation, agent).await)).await
     }
 
     /// The next events of an agent's experiments after a position, at most `limit` of each kind. O(limit) rows.
@@ -1065,21 +1065,19 @@ impl Store {
     /// Saves what a piece of folding changed, with the position it has read up to.
     ///
     /// # Errors
-    /// `LeaseLost` when the lease `experiments` is held by another, or another has folded past `from`: nothing was saved.
+    /// `LeaseLost` when somebody else has saved since `before`: nothing was saved, read again.
     pub async fn save_experiments(
         &self,
         organisation: OrganisationId,
         agent: AgentId,
-        (holder, fence): (String, i64),
         now: Timestamp,
-        stretch: (Position, Position),
+        (before, to): (ExperimentProgress, Position),
         changes: ExperimentChanges,
-    ) -> Result<()> {
+    ) -> Result<ExperimentProgress> {
+        let stretch = (before, to);
         self.transact(
             vec![organisation],
-            boxed!(|c| {
-                tally::save(c, organisation, agent, (&holder, fence), now, stretch, changes).await
-            }),
+            boxed!(|c| tally::save(c, organisation, agent, now, stretch, changes).await),
         )
         .await
     }

@@ -48,6 +48,15 @@ pub struct ExperimentPiece {
     pub complete: bool,
 }
 
+/// How far an agent's events have been folded into its experiments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExperimentProgress {
+    /// Everything up to here.
+    pub position: Position,
+    /// Counts what was saved: whoever saves says what it has read.
+    pub revision: i64,
+}
+
 /// What a unit did, as the fold keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExperimentUnit {

@@ -6,24 +6,26 @@ use upswing_domain::{
     AgentId, ExperimentId, FeedbackType, OrganisationId, Position, Pseudonym, Reward, Timestamp,
 };
 
-use super::{ExperimentChanges, ExperimentEvent, ExperimentPiece, Happened};
+use super::{ExperimentChanges, ExperimentEvent, ExperimentPiece, ExperimentProgress, Happened};
 use crate::collect::{assignment, context_of, rows};
 use crate::engine::{Connection, tables};
-use crate::platform::{checkpoint, lease};
+use crate::platform::checkpoint;
 use crate::value::{Row, Value};
 use crate::{Checkpoint, StoreError};
 
 /// The follower's name.
 pub(crate) const FOLLOWER: &str = "experiments";
 
-/// How far an agent's events have been folded.
-pub(crate) async fn position(
+/// How far an agent's events have been folded, and how often what was folded has been saved.
+pub(crate) async fn progress(
     connection: &mut Connection,
     organisation: OrganisationId,
     agent: AgentId,
-) -> Result<Position, StoreError> {
+) -> Result<ExperimentProgress, StoreError> {
     let saved = checkpoint::load(connection, organisation, agent, FOLLOWER).await?;
-    Ok(saved.map_or(Position(0), |saved| saved.position))
+    let progress =
+        |saved: Checkpoint| ExperimentProgress { position: saved.position, revision: saved.revision };
+    Ok(saved.map(progress).unwrap_or_default())
 }
 
 const ASSIGNMENT: &str = "d.experiment, d.allocation, d.arm, d.assigned";
@@ -217,19 +219,18 @@ pub(crate) async fn tally(
     row.map(|mut row| row.take()).transpose()
 }
 
-/// Saves a piece with the position it has read up to; nothing where the lease was lost, or another has folded it.
+/// Saves a piece with the position it has read up to; nothing where somebody else has saved since `before`.
 pub(crate) async fn save(
     connection: &mut Connection,
     organisation: OrganisationId,
     agent: AgentId,
-    (holder, fence): (&str, i64),
     now: Timestamp,
-    (from, to): (Position, Position),
+    (before, to): (ExperimentProgress, Position),
     changes: ExperimentChanges,
-) -> Result<(), StoreError> {
-    lease::check(connection, FOLLOWER, holder, fence).await?;
-    let before = checkpoint::load(connection, organisation, agent, FOLLOWER).await?;
-    if before.as_ref().map_or(Position(0), |before| before.position) != from {
+) -> Result<ExperimentProgress, StoreError> {
+    // Whoever saves waits here, so that of two who read the same only one finds it unchanged.
+    connection.advance(organisation, 0).await?;
+    if progress(connection, organisation, agent).await? != before {
         return Err(StoreError::LeaseLost);
     }
     let mut units: Vec<_> = changes.units;
@@ -257,8 +258,9 @@ pub(crate) async fn save(
         let values = vec![organisation.into(), look.experiment.into(), look.at.into(), look.results.into()];
         connection.execute(sql, values).await?;
     }
-    let revision = before.map_or(0, |before| before.revision) + 1;
     let made_with = format!("{{\"experiments\":1,\"schema\":{}}}", rows::SCHEMA_VERSION);
+    let revision = before.revision + 1;
     let after = Checkpoint { position: to, revision, state: Vec::new(), made_with };
-    checkpoint::save(connection, organisation, agent, FOLLOWER, now, &after).await
+    checkpoint::save(connection, organisation, agent, FOLLOWER, now, &after).await?;
+    Ok(ExperimentProgress { position: to, revision })
 }

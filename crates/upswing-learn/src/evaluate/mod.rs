@@ -1,0 +1,12 @@
+//! What experiments measure: each unit's outcomes as they happen, and the sums, e-processes and sketches of all of them.
+//!
+//! A unit is exposed once, may act many times, and has one outcome a metric, which closes once: at the end of its window, or
+//! with its first value. Everything that is analysed is made of closed outcomes, so that each look is as valid as the last.
+
+mod sums;
+mod tally;
+mod unit;
+
+pub use sums::Sums;
+pub use tally::{ArmTally, MetricTally, PairTally, Scores, SegmentTally, TALLY_VERSION, Tally, TallyError};
+pub use unit::{Total, Unit};

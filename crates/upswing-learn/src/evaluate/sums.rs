@@ -1,0 +1,83 @@
+//! Exact sums of outcomes.
+
+use serde::{Deserialize, Serialize};
+
+/// Count, sums, sums of squares and of products of pairs of numbers, exact in millionths: they do not depend on the order, and
+/// what was added can be taken away again.
+///
+/// x is the outcome (or a ratio's numerator), y the covariate (or the denominator); 0 where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sums {
+    /// How many units.
+    pub n: i64,
+    x: i128,
+    xx: i128,
+    y: i128,
+    yy: i128,
+    xy: i128,
+}
+
+const SCALE: f64 = 1e6;
+
+/// A number in millionths, at most 10^12 in magnitude, so that the squares of 10^14 units fit.
+pub(super) fn millionths(value: f64) -> i64 {
+    (value.clamp(-1e12, 1e12) * SCALE).round() as i64
+}
+
+pub(super) fn from_millionths(value: i64) -> f64 {
+    value as f64 / SCALE
+}
+
+impl Sums {
+    /// Adds one unit.
+    pub fn add(&mut self, x: f64, y: f64) {
+        let (x, y) = (i128::from(millionths(x)), i128::from(millionths(y)));
+        self.n += 1;
+        self.x += x;
+        self.y += y;
+        // Beyond what 128 bits hold lie more units than there are.
+        self.xx = self.xx.saturating_add(x * x);
+        self.yy = self.yy.saturating_add(y * y);
+        self.xy = self.xy.saturating_add(x * y);
+    }
+
+    /// Adds what another has.
+    pub fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.x += other.x;
+        self.y += other.y;
+        self.xx = self.xx.saturating_add(other.xx);
+        self.yy = self.yy.saturating_add(other.yy);
+        self.xy = self.xy.saturating_add(other.xy);
+    }
+
+    /// The sum of x.
+    pub fn sum(&self) -> f64 {
+        self.x as f64 / SCALE
+    }
+
+    /// The sum of the squares of x.
+    pub fn squares(&self) -> f64 {
+        self.xx as f64 / (SCALE * SCALE)
+    }
+
+    /// The sum of y.
+    pub fn other_sum(&self) -> f64 {
+        self.y as f64 / SCALE
+    }
+
+    /// The sum of the squares of y.
+    pub fn other_squares(&self) -> f64 {
+        self.yy as f64 / (SCALE * SCALE)
+    }
+
+    /// The sum of the products.
+    pub fn products(&self) -> f64 {
+        self.xy as f64 / (SCALE * SCALE)
+    }
+
+    /// The mean of x.
+    pub fn mean(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum() / self.n as f64)
+    }
+}
