@@ -97,6 +97,8 @@ pub(crate) struct App {
     /// For tests: makes stages of stream windows fail.
     pub(crate) stage_fault: Option<Arc<crate::server::StageFault>>,
     pub(crate) news: NewsBoard,
+    /// What units of experiments did, as far as it was folded here.
+    pub(crate) experiments: crate::jobs::experiments::Folds,
     pub(crate) tasks: Tasks,
     /// What takes requests ends before the jobs do.
     pub(crate) http_stop: Tasks,

@@ -1,4 +1,4 @@
-//! Choosing a version, from memory alone: forced, then the policy, then the champion.
+//! Choosing a version, from memory alone: forced, then holdout and experiment, then the policy, then the champion.
 //!
 //! The same agent state, policy state, context and decision id always choose the same version.
 
@@ -6,16 +6,46 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use upswing_domain::{
-    Context, Decision, DecisionId, DecisionReason, OrganisationId, PolicyConfig, Probability, VersionId,
+    Allocation, AssignmentUnit, Context, Decision, DecisionId, DecisionReason, Experiment, ExperimentId,
+    ExperimentStatus, OrganisationId, Placement, PolicyConfig, Probability, Timestamp, VersionId,
 };
 use upswing_learn::draw;
 
 use crate::problem::{Code, Problem};
 use crate::registry::{PolicyNow, Serving};
 
+/// Whom a decision serves, as the application names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Who<'a> {
+    pub(crate) unit: Option<&'a str>,
+    pub(crate) session: Option<&'a str>,
+    pub(crate) decision: &'a str,
+}
+
+impl<'a> Who<'a> {
+    /// What an experiment of that unit hashes; `None` where the application does not say.
+    fn named(self, unit: AssignmentUnit) -> Option<&'a str> {
+        match unit {
+            AssignmentUnit::User => self.unit,
+            AssignmentUnit::Session => self.session,
+            AssignmentUnit::Execution => Some(self.decision),
+        }
+    }
+}
+
+/// A unit's place in an experiment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Seat<'a> {
+    pub(crate) experiment: ExperimentId,
+    pub(crate) allocation: i64,
+    pub(crate) placement: Placement,
+    /// The unit, as the application names it.
+    pub(crate) unit: &'a str,
+}
+
 /// What was chosen, and how.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Choice {
+pub(crate) struct Choice<'a> {
     /// The version.
     pub(crate) version: VersionId,
     /// The stage that chose.
@@ -24,42 +54,145 @@ pub(crate) struct Choice {
     pub(crate) propensity: Probability,
     /// The probability of every eligible version; empty where none was drawn.
     pub(crate) probabilities: Vec<f64>,
+    /// The unit's place in an experiment, where it has one.
+    pub(crate) seat: Option<Seat<'a>>,
+}
+
+/// What is decided upon.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) forced: Option<VersionId>,
+    pub(crate) context: Option<&'a Context>,
+    pub(crate) id: DecisionId,
+    pub(crate) who: Who<'a>,
+    pub(crate) now: Timestamp,
 }
 
 /// Chooses.
 ///
 /// # Errors
 /// When the forced version is not one of the agent's, or there is nothing to serve.
-pub(crate) fn choose(
+pub(crate) fn choose<'a>(
     serving: &Serving,
     policy: &PolicyNow,
-    forced: Option<VersionId>,
-    context: Option<&Context>,
-    id: DecisionId,
-) -> Result<Choice, Problem> {
-    let certain =
-        |version, reason| Choice { version, reason, propensity: Probability::ONE, probabilities: Vec::new() };
-    if let Some(version) = forced {
+    asked: Asked<'a>,
+) -> Result<Choice<'a>, Problem> {
+    let certain = |version, reason| Choice {
+        version,
+        reason,
+        propensity: Probability::ONE,
+        probabilities: Vec::new(),
+        seat: None,
+    };
+    if let Some(version) = asked.forced {
         let arm = serving.arm(version).ok_or_else(|| Problem::unknown_version(version).about("version"))?;
         return Ok(certain(arm.version, DecisionReason::Forced));
     }
+    let seat = seat(serving, asked);
+    let champion = || serving.champion.and_then(|index| serving.arms.get(index));
+    let mut choice = match seat {
+        Some((experiment, seat)) => {
+            let version = match seat.placement {
+                Placement::Holdout => champion().map(|arm| arm.version),
+                Placement::Arm(arm) => experiment.plan.arms.get(arm).map(|arm| arm.version),
+            };
+            let reason = match seat.placement {
+                Placement::Holdout => DecisionReason::Holdout,
+                Placement::Arm(_) => DecisionReason::Experiment,
+            };
+            let version = version.ok_or_else(|| nothing_to_serve(serving))?;
+            Choice { seat: Some(seat), ..certain(version, reason) }
+        }
+        None => {
+            let (probabilities, drawn) = drawn(serving, policy, asked);
+            match drawn {
+                Some(version) => Choice { probabilities, ..certain(version, DecisionReason::Policy) },
+                None if !probabilities.is_empty() => {
+                    return Err(Problem::internal("the policy drew a version that is not eligible"));
+                }
+                None => match champion() {
+                    Some(arm) => certain(arm.version, DecisionReason::Champion),
+                    None => return Err(nothing_to_serve(serving)),
+                },
+            }
+        }
+    };
+    choice.propensity = marginal(serving, policy, asked, &choice)?;
+    Ok(choice)
+}
+
+/// The first running experiment that takes the unit. Their layers keep it the only one.
+fn seat<'s, 'a>(serving: &'s Serving, asked: Asked<'a>) -> Option<(&'s Experiment, Seat<'a>)> {
+    running(serving, asked.now).find_map(|(experiment, allocation)| {
+        let unit = asked.who.named(experiment.plan.unit)?;
+        let placement = experiment.plan.assign(&allocation.split, unit, asked.context)?;
+        let seat = Seat { experiment: experiment.id, allocation: allocation.epoch, placement, unit };
+        Some((experiment, seat))
+    })
+}
+
+fn running(serving: &Serving, now: Timestamp) -> impl Iterator<Item = (&Experiment, &Allocation)> {
+    let running = serving.state.experiments.iter().filter(|e| e.status == ExperimentStatus::Running);
+    running.filter_map(move |experiment| Some((experiment, experiment.allocation(now)?)))
+}
+
+/// The policy's draw, with the probability of every eligible version; nothing where the policy does not draw.
+fn drawn(serving: &Serving, policy: &PolicyNow, asked: Asked<'_>) -> (Vec<f64>, Option<VersionId>) {
     // Both are asked: a policy that was just changed to or from `fixed` is so at once.
     let fixed = |config: &PolicyConfig| matches!(config, PolicyConfig::Fixed);
-    let draws = !fixed(&serving.state.agent.policy) && !fixed(&policy.config) && !serving.eligible.is_empty();
-    if !draws {
-        let champion = serving.champion.and_then(|index| serving.arms.get(index));
-        return match champion {
-            Some(arm) => Ok(certain(arm.version, DecisionReason::Champion)),
-            None => Err(nothing_to_serve(serving)),
-        };
+    if fixed(&serving.state.agent.policy) || fixed(&policy.config) || serving.eligible.is_empty() {
+        return (Vec::new(), None);
     }
-    let probabilities = policy.snapshot.probabilities(context, &serving.eligible);
-    let index = draw(&serving.state.agent.salt, id.0.as_bytes(), &probabilities);
-    let (Some(version), Some(probability)) = (serving.eligible.get(index), probabilities.get(index)) else {
-        return Err(Problem::internal("the policy drew a version that is not eligible"));
-    };
-    let propensity = Probability::new(probability.clamp(0.0, 1.0))?;
-    Ok(Choice { version: *version, reason: DecisionReason::Policy, propensity, probabilities })
+    let probabilities = policy.snapshot.probabilities(asked.context, &serving.eligible);
+    let index = draw(&serving.state.agent.salt, asked.id.0.as_bytes(), &probabilities);
+    let version = serving.eligible.get(index).copied();
+    (probabilities, version)
+}
+
+/// The probability of a choice over all stages: the experiments' shares of units like this one, and what follows them.
+fn marginal(
+    serving: &Serving,
+    policy: &PolicyNow,
+    asked: Asked<'_>,
+    choice: &Choice<'_>,
+) -> Result<Probability, Problem> {
+    let champion = serving.champion.and_then(|index| serving.arms.get(index)).map(|arm| arm.version);
+    let (mut chosen, mut placed) = (0.0, 0.0);
+    for (experiment, allocation) in running(serving, asked.now) {
+        let plan = &experiment.plan;
+        let targeted = plan.targeting.iter().all(|condition| condition.holds(asked.context));
+        if !targeted || asked.who.named(plan.unit).is_none() {
+            continue;
+        }
+        let shares = allocation.split.shares(plan.arms.len());
+        for (arm, share) in plan.arms.iter().zip(shares) {
+            let share = plan.reach() * share;
+            placed += share;
+            chosen += if arm.version == choice.version { share } else { 0.0 };
+        }
+        if let Some(holdout) = &plan.holdout {
+            placed += holdout.share;
+            chosen += if champion == Some(choice.version) { holdout.share } else { 0.0 };
+        }
+    }
+    let rest = (1.0 - placed).max(0.0);
+    if rest > 0.0 {
+        let computed;
+        let probabilities = if choice.seat.is_some() {
+            computed = drawn(serving, policy, asked).0;
+            &computed
+        } else {
+            &choice.probabilities
+        };
+        let next = if probabilities.is_empty() {
+            f64::from(u8::from(champion == Some(choice.version)))
+        } else {
+            let place = serving.eligible.iter().position(|version| *version == choice.version);
+            place.and_then(|place| probabilities.get(place)).copied().unwrap_or(0.0)
+        };
+        chosen += rest * next;
+    }
+    Ok(Probability::new(chosen.clamp(0.0, 1.0))?)
 }
 
 fn nothing_to_serve(serving: &Serving) -> Problem {
@@ -127,7 +260,7 @@ impl RecentDecisions {
 
 #[cfg(test)]
 mod tests {
-    use upswing_domain::{AgentId, Origin, Timestamp};
+    use upswing_domain::{AgentId, Origin};
     use uuid::Uuid;
 
     use super::*;
@@ -143,6 +276,7 @@ mod tests {
             origin: Origin::Live,
             propensity: Probability::ONE,
             probabilities: Vec::new(),
+            assignment: None,
             epoch: 1,
             policy_revision: 0,
             decided_at: Timestamp(0),

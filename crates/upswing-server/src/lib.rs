@@ -65,6 +65,7 @@ pub async fn behind_gate(
         consent: config.consent,
         stage_fault: None,
         news: Default::default(),
+        experiments: Default::default(),
         tasks: runtime::tasks::Tasks::new(),
         http_stop: runtime::tasks::Tasks::new(),
         counts: Default::default(),

@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use upswing_domain::Invalid;
+use upswing_domain::{ExperimentError, Invalid};
 use upswing_privacy::TokenError;
 use upswing_privacy::redact::Redactor;
 use upswing_store::StoreError;
@@ -110,6 +110,22 @@ codes! {
         "The detail names the score and its reasons; above 0.8 nothing is stored.";
     ConsentMissing "consent_missing" FORBIDDEN "The person has not agreed, or has taken it back"
         "Record the person's agreement with PUT /api/learning/consents, or leave the person's data out.";
+    WeightsDoNotSum "weights_do_not_sum" UNPROCESSABLE_ENTITY "The arms' shares are no shares of one whole"
+        "Give each arm its share of the traffic, so that together they are 1 (or 100 percent).";
+    ExperimentArms "experiment_arms" UNPROCESSABLE_ENTITY "These versions cannot be compared"
+        "Name two to twenty different versions, the control first.";
+    ExperimentGoal "experiment_goal" UNPROCESSABLE_ENTITY "An experiment has exactly one goal"
+        "Give one metric the role goal; others may be secondary or guardrail.";
+    UnknownMetric "unknown_metric" UNPROCESSABLE_ENTITY "Nothing reports this metric"
+        "Use reward, rating, satisfied, error, executions, latency_ms, input_tokens, output_tokens, cost, confidence, or a metric of the agent's reward definition.";
+    BoundsNeeded "bounds_needed" UNPROCESSABLE_ENTITY "The metric needs bounds"
+        "Give its smallest and largest value as bounds, or judge it by the method asymptotic.";
+    LayersOverlap "layers_overlap" CONFLICT "Another experiment may have the same units"
+        "Put both into one layer with parts that do not overlap, or stop the other one.";
+    ExperimentState "experiment_state" CONFLICT "The experiment's state does not allow this"
+        "A draft is started, a running one paused or stopped, a stopped one archived.";
+    MinimumDuration "minimum_duration" CONFLICT "The experiment has not run for its minimum duration"
+        "Wait, or send confirm: true; that you did is recorded.";
     QueueFull "queue_full" SERVICE_UNAVAILABLE "More is coming in than can be written"
         "Nothing of this request was stored. Send it again with the same ids after Retry-After seconds.";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database cannot be reached"
@@ -234,6 +250,23 @@ impl From<Invalid> for Problem {
     }
 }
 
+impl From<ExperimentError> for Problem {
+    fn from(error: ExperimentError) -> Self {
+        let detail = error.to_string();
+        let (code, field) = match error {
+            ExperimentError::Invalid(invalid) => return invalid.into(),
+            ExperimentError::WeightsDoNotSum { .. } => (Code::WeightsDoNotSum, "weights"),
+            ExperimentError::Arms(_) => (Code::ExperimentArms, "arms"),
+            ExperimentError::Goals(_) => (Code::ExperimentGoal, "metrics"),
+            ExperimentError::UnknownMetric { .. } => (Code::UnknownMetric, "metrics"),
+            ExperimentError::BoundsNeeded { .. } => (Code::BoundsNeeded, "metrics.bounds"),
+            ExperimentError::LayersOverlap { .. } => (Code::LayersOverlap, "layer"),
+            ExperimentError::State { .. } => return Self::new(Code::ExperimentState, detail),
+        };
+        Self::new(code, detail).about(field)
+    }
+}
+
 impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
         let code = match error {
@@ -255,6 +288,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::Closing => Self::new(Code::ShuttingDown, detail),
             StoreError::Invalid(invalid) => invalid.into(),
+            StoreError::Experiment(error) => error.into(),
             StoreError::NotFound { noun: "agent", id } => Self::unknown_agent(id),
             StoreError::NotFound { noun: "version", id } => Self::unknown_version(id),
             StoreError::NotFound { .. } => Self::new(Code::NotFound, detail),

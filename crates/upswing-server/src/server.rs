@@ -162,6 +162,7 @@ impl Server {
             consent: config.consent,
             stage_fault: config.stage_fault,
             news: Default::default(),
+            experiments: Default::default(),
             tasks: Tasks::new(),
             http_stop: Tasks::new(),
             counts: Default::default(),
@@ -203,6 +204,7 @@ impl Server {
         app.tasks.spawn("reputation", jobs::reputation::run(Arc::clone(&app)));
         app.tasks.spawn("profiles", jobs::windows::follow_profiles(Arc::clone(&app)));
         app.tasks.spawn("refold", jobs::refold::run(Arc::clone(&app), to_refold));
+        app.tasks.spawn("experiments", jobs::experiments::run(Arc::clone(&app)));
         app.tasks.spawn("rollups", jobs::rollups::run(Arc::clone(&app)));
         app.tasks.spawn("absences", jobs::absences::run(Arc::clone(&app)));
         app.tasks.spawn("telemetry", jobs::telemetry::follow(Arc::clone(&app)));

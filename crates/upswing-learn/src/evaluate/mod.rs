@@ -3,10 +3,22 @@
 //! A unit is exposed once, may act many times, and has one outcome a metric, which closes once: at the end of its window, or
 //! with its first value. Everything that is analysed is made of closed outcomes, so that each look is as valid as the last.
 
+mod analysis;
+mod planning;
+mod results;
 mod sums;
 mod tally;
+mod top_two;
 mod unit;
+mod verdict;
 
+pub use analysis::analyse;
+pub use planning::{Planned, Planning};
+pub use results::{
+    ArmResults, Bayesian, Comparison, FixedHorizon, Forecast, MetricResults, Results, SampleRatio,
+    SegmentResults, Sequential, Verdict,
+};
 pub use sums::Sums;
 pub use tally::{ArmTally, MetricTally, PairTally, Scores, SegmentTally, TALLY_VERSION, Tally, TallyError};
+pub use top_two::top_two_shares;
 pub use unit::{Total, Unit};

@@ -1,6 +1,7 @@
 //! Exact sums of outcomes.
 
 use serde::{Deserialize, Serialize};
+use upswing_stats::compare::Sample;
 
 /// Count, sums, sums of squares and of products of pairs of numbers, exact in millionths: they do not depend on the order, and
 /// what was added can be taken away again.
@@ -74,6 +75,23 @@ impl Sums {
     /// The sum of the products.
     pub fn products(&self) -> f64 {
         self.xy as f64 / (SCALE * SCALE)
+    }
+
+    /// x as a sample; `None` without units.
+    pub fn sample(&self) -> Option<Sample> {
+        self.exact(self.x, self.xx)
+    }
+
+    /// y as a sample; `None` without units.
+    pub fn other_sample(&self) -> Option<Sample> {
+        self.exact(self.y, self.yy)
+    }
+
+    fn exact(&self, sum: i128, squares: i128) -> Option<Sample> {
+        let units = u64::try_from(self.n).ok()?;
+        // Where exact arithmetic would need more than 128 bits, the last digits matter least.
+        let rounded = || Sample::mean(units, sum as f64 / SCALE, squares as f64 / (SCALE * SCALE));
+        Sample::exact(units, sum, squares, 1.0 / SCALE).or_else(|_| rounded()).ok()
     }
 
     /// The mean of x.

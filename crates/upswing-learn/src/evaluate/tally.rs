@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use upswing_domain::{
-    Allocation, ExperimentPlan, MAX_SEGMENT_VALUES, MetricKind, SEGMENT_OTHER, SequentialMethod, Timestamp,
+    Allocation, ExperimentPlan, MAX_SEGMENT_VALUES, MetricKind, MetricRole, SEGMENT_OTHER, SequentialMethod,
+    Timestamp,
 };
 use upswing_stats::Sketch;
 use upswing_stats::sequential::{Alpha, Arm, Grid, RandomisationTest, within_pair};
@@ -268,6 +269,12 @@ impl Tally {
             return Err(TallyError::Version(version));
         }
         postcard::from_bytes(bytes).map_err(corrupt)
+    }
+
+    /// How many units have a closed outcome of the goal.
+    pub fn closed(&self, plan: &ExperimentPlan) -> i64 {
+        let goal = plan.metrics.iter().zip(&self.metrics).find(|(metric, _)| metric.role == MetricRole::Goal);
+        goal.map_or(0, |(_, tally)| tally.arms.iter().map(|arm| arm.sums.n).sum())
     }
 
     /// Units that were exposed, by arm.

@@ -8,15 +8,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use upswing_domain::{Experiment, ExperimentId, Pseudonym, Timestamp};
-use upswing_learn::evaluate::{Tally, Unit};
+use upswing_domain::{Experiment, ExperimentId, ExperimentStatus, Pseudonym, Timestamp};
+use upswing_learn::evaluate::{Tally, Unit, analyse, top_two_shares};
 use upswing_store::{
-    ExperimentChanges, ExperimentEvent, ExperimentLook, ExperimentProgress, ExperimentUnit, Happened,
+    Actor, ExperimentChanges, ExperimentEvent, ExperimentLook, ExperimentProgress, ExperimentUnit, Happened,
     StoreError,
 };
 
 use crate::app::{App, Shared};
 use crate::jobs::news::AgentKey;
+use crate::routes::effective_at;
 
 const EVERY: Duration = Duration::from_millis(200);
 /// Events of each kind in one piece.
@@ -27,6 +28,9 @@ const PIECES: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Outcomes close so long after the end of their windows: what was recorded before the end has been written by then.
 const SLACK_SECONDS: i64 = 2;
+/// Adaptive shares follow at most so often, and by so much.
+const REALLOCATE_SECONDS: i64 = 60;
+const REALLOCATE_FROM: f64 = 0.02;
 /// A look is kept when so much more is known, or when so much time has passed.
 const LOOK_GROWTH: f64 = 1.05;
 const LOOK_EVERY_SECONDS: i64 = 3_600;
@@ -59,8 +63,15 @@ pub(crate) async fn run(app: Shared) {
                 if experiments.is_empty() {
                     continue;
                 }
-                if let Err(error) = fold(&app, (agent.organisation, agent.id), &experiments).await {
+                let key = (agent.organisation, agent.id);
+                if let Err(error) = fold(&app, key, &experiments).await {
                     tracing::warn!(%error, agent = %agent.id, "experiments wait");
+                    continue;
+                }
+                for experiment in &experiments {
+                    if let Err(error) = reallocate(&app, key, experiment).await {
+                        tracing::warn!(%error, experiment = %experiment.id, "the split stays as it is");
+                    }
                 }
             }
         }
@@ -71,6 +82,32 @@ pub(crate) async fn run(app: Shared) {
     }
 }
 
+/// Gives an adaptive experiment the shares that follow what is known: at most once a minute, and where they move enough.
+async fn reallocate(app: &App, key: AgentKey, experiment: &Experiment) -> Result<(), StoreError> {
+    let (Some(adaptive), Some(latest)) = (experiment.plan.adaptive, experiment.allocations.last()) else {
+        return Ok(());
+    };
+    let now = app.now();
+    let due = latest.effective_at.plus_seconds(REALLOCATE_SECONDS) <= now;
+    if experiment.status != ExperimentStatus::Running || !due {
+        return Ok(());
+    }
+    let folded = app.experiments.of(key);
+    let shares = {
+        let fold = folded.lock().await;
+        let Some(tally) = fold.tallies.get(&experiment.id) else { return Ok(()) };
+        top_two_shares(&experiment.plan, tally, adaptive.floor)
+    };
+    let weights = experiment.plan.weights();
+    if weights.iter().zip(&shares).all(|(old, new)| (old - new).abs() < REALLOCATE_FROM) {
+        return Ok(());
+    }
+    let actor = Actor { organisation: key.0, key: None, now, request: None };
+    let at = effective_at(app, now);
+    app.store.split_experiment(actor, experiment.id, shares, experiment.plan.coverage, at).await?;
+    app.registry.reload_agent(&app.store, key.0, key.1).await
+}
+
 /// What is known of an experiment now; for one that is still under way, after folding what is new.
 ///
 /// # Errors
@@ -79,7 +116,10 @@ pub(crate) async fn current(app: &App, key: AgentKey, experiment: &Experiment) -
     let agent = app.registry.agent(key.0, key.1);
     let active = agent.map(|agent| agent.serving().state.experiments.clone()).unwrap_or_default();
     if active.iter().any(|other| other.id == experiment.id) {
-        let work = async { while !fold(app, key, &active).await? {} Ok::<_, StoreError>(()) };
+        let work = async {
+            while !fold(app, key, &active).await? {}
+            Ok::<_, StoreError>(())
+        };
         tokio::time::timeout(PATIENCE, work).await.unwrap_or(Ok(()))?;
         let folded = app.experiments.of(key);
         let fold = folded.lock().await;
@@ -139,7 +179,8 @@ async fn fold_piece(
     // Read before the events: what was recorded up to then is among them, unless it still waits to be written.
     let now = app.now();
     let piece = app.store.experiment_piece(organisation, agent, before.position, PIECE).await?;
-    let mut work = Work { experiments, tallies: &mut fold.tallies, units: HashMap::new(), changed: HashSet::new() };
+    let mut work =
+        Work { experiments, tallies: &mut fold.tallies, units: HashMap::new(), changed: HashSet::new() };
     work.read_units(app, key, &piece.events).await?;
     let segments = app.registry.agent(organisation, agent);
     let segments = segments.map(|agent| agent.serving().state.agent.segments.clone()).unwrap_or_default();
@@ -221,7 +262,9 @@ impl Work<'_> {
             self.units.insert(key, unit);
             self.changed.insert(key);
         }
-        if let (Some(unit), Happened::Value { source, value, count }) = (self.units.get_mut(&key), &event.what) {
+        if let (Some(unit), Happened::Value { source, value, count }) =
+            (self.units.get_mut(&key), &event.what)
+        {
             let before = unit.totals.clone();
             tally.take(plan, &experiment.allocations, unit, event.at, (source, *value, *count));
             if unit.totals != before {
@@ -245,15 +288,22 @@ impl Work<'_> {
         let stored = app.store.due_experiment_units(key.0, experiment.id, until, PIECE).await?;
         let complete = stored.len() < PIECE;
         for (unit, state) in stored {
-            if let std::collections::hash_map::Entry::Vacant(place) = self.units.entry((experiment.id, unit)) {
+            if let std::collections::hash_map::Entry::Vacant(place) = self.units.entry((experiment.id, unit))
+            {
                 place.insert(understood(&state)?);
             }
-            due.extend(self.units.get(&(experiment.id, unit)).and_then(|u| u.closes_at(&experiment.plan)).map(|at| (at, unit)));
+            due.extend(
+                self.units
+                    .get(&(experiment.id, unit))
+                    .and_then(|u| u.closes_at(&experiment.plan))
+                    .map(|at| (at, unit)),
+            );
         }
         // Units of this piece may be due already, and are not stored yet.
         if complete {
             let fresh = self.changed.iter().filter(|(id, _)| *id == experiment.id);
-            let fresh = fresh.filter_map(|key| Some((self.units.get(key)?.closes_at(&experiment.plan)?, key.1)));
+            let fresh =
+                fresh.filter_map(|key| Some((self.units.get(key)?.closes_at(&experiment.plan)?, key.1)));
             due.extend(fresh.filter(|(at, _)| *at <= until));
         }
         due.sort_unstable();
@@ -275,13 +325,15 @@ impl Work<'_> {
         let mut looks = Vec::new();
         for experiment in self.experiments.iter().filter(|experiment| changed.contains(&experiment.id)) {
             let Some(tally) = self.tallies.get_mut(&experiment.id) else { continue };
-            let closed = crate::evaluate::closed(experiment, tally);
+            let closed = tally.closed(&experiment.plan);
             let (known, at) = tally.looked;
             let grown = closed as f64 >= (known as f64 * LOOK_GROWTH).max(known as f64 + 1.0);
             let waited = now.0 - at.0 >= LOOK_EVERY_SECONDS * 1_000_000;
             if grown || (waited && closed > known) {
                 tally.looked = (closed, now);
-                let results = crate::evaluate::look(experiment, tally, now);
+                let results =
+                    analyse(&experiment.plan, &experiment.allocations, tally, experiment.started_at, now);
+                let results = serde_json::to_string(&results).unwrap_or_default();
                 looks.push(ExperimentLook { experiment: experiment.id, at: now, results });
             }
         }

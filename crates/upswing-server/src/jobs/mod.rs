@@ -2,6 +2,7 @@
 //! servers.
 
 pub(crate) mod absences;
+pub(crate) mod experiments;
 pub(crate) mod follow;
 pub(crate) mod learner;
 pub(crate) mod news;

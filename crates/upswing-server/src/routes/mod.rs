@@ -2,6 +2,7 @@
 
 mod collect;
 mod deploy;
+mod evaluate;
 mod observe;
 mod platform;
 mod recognise;
@@ -21,6 +22,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes as handlers;
 
 pub(crate) use collect::proof::restored;
+pub(crate) use evaluate::experiments::effective_at;
 
 use crate::app::Shared;
 use crate::gate::{self, GateLayer};
@@ -155,6 +157,17 @@ fn table(app: Option<Shared>) -> Table {
         .route(ManageAgents, handlers!(deploy::deployments::promote))
         .route(ManageAgents, handlers!(deploy::deployments::roll_back))
         .route(Read, handlers!(deploy::deployments::list))
+        .route(ManageAgents, handlers!(evaluate::experiments::create))
+        .route(Read, handlers!(evaluate::experiments::list))
+        .route(Read, handlers!(evaluate::experiments::get))
+        .route(ManageAgents, handlers!(evaluate::experiments::start))
+        .route(ManageAgents, handlers!(evaluate::experiments::pause))
+        .route(ManageAgents, handlers!(evaluate::experiments::stop))
+        .route(ManageAgents, handlers!(evaluate::experiments::archive))
+        .route(ManageAgents, handlers!(evaluate::experiments::split))
+        .route(Read, handlers!(evaluate::results::results))
+        .route(Read, handlers!(evaluate::results::history))
+        .route(Read, handlers!(evaluate::power::power))
         .route(Read, handlers!(observe::performance::performance))
         .route(Read, handlers!(observe::learning_curve::learning_curve))
         .route(Read, handlers!(observe::trust::trust))

@@ -27,6 +27,7 @@ pub(crate) struct Things<'a> {
     pub(crate) feedback: String,
     pub(crate) record: String,
     pub(crate) spare_key: String,
+    pub(crate) experiment: String,
 }
 
 /// One call of every route.
@@ -120,6 +121,31 @@ pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
     let route = "/api/learning/agents/{agent_id}/versions/{version}/rollback";
     call("POST", route, of(&format!("/versions/{version}/rollback")), Some(json!({"reason": "x"})), 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/deployments", of("/deployments"), None, 200, 404);
+    let compared = json!({"name": "fresh", "agent_id": agent,
+                          "arms": [{"version": world.versions[0]}, {"version": world.versions[1]}]});
+    call("POST", "/api/learning/experiments", api("experiments"), Some(compared), 201, 404);
+    call("GET", "/api/learning/experiments", api("experiments"), None, 200, 200);
+    let experiment = &things.experiment;
+    let of_experiment = |rest: &str| api(&format!("experiments/{experiment}{rest}"));
+    call("GET", "/api/learning/experiments/{experiment_id}", of_experiment(""), None, 200, 404);
+    let split = json!({"weights": [0.4, 0.6]});
+    let route = "/api/learning/experiments/{experiment_id}/split";
+    call("PUT", route, of_experiment("/split"), Some(split), 200, 404);
+    for (action, route) in [
+        ("start", "/api/learning/experiments/{experiment_id}/start"),
+        ("pause", "/api/learning/experiments/{experiment_id}/pause"),
+        ("stop", "/api/learning/experiments/{experiment_id}/stop"),
+        ("archive", "/api/learning/experiments/{experiment_id}/archive"),
+    ] {
+        let body = (action == "stop").then(|| json!({"confirm": true}));
+        call("POST", route, of_experiment(&format!("/{action}")), body, 200, 404);
+    }
+    let route = "/api/learning/experiments/{experiment_id}/results";
+    call("GET", route, of_experiment("/results"), None, 200, 404);
+    let route = "/api/learning/experiments/{experiment_id}/history";
+    call("GET", route, of_experiment("/history"), None, 200, 404);
+    let sizes = json!({"baseline": 0.2, "effect": 0.02});
+    call("POST", "/api/learning/power", api("power"), Some(sizes), 200, 200);
     call("GET", "/api/learning/agents/{agent_id}/performance", of("/performance"), None, 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/learning-curve", of("/learning-curve"), None, 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/trust", of("/trust"), None, 200, 404);
@@ -166,11 +192,12 @@ async fn every_route_asks_every_kind_of_key_for_its_permission() {
         let execution = world.execute(&decision).await["id"].as_str().unwrap().to_owned();
         let feedback = world.reward(&json!(execution), 1.0).await["id"].as_str().unwrap().to_owned();
         let spare_key = world.key(world.organisation, Role::Member, None).await.1.to_string();
+        let experiment = world.experiment(&json!({})).await;
         let record = json!({"performance_metrics": {"total_ms": 11}});
         let path =
             format!("/api/learning/records/performance?agent_id={}&execution_id={execution}", world.agent);
         let record = world.post(&path, &record).await.expect(201)["id"].as_str().unwrap().to_owned();
-        let calls = calls(&Things { world, execution, feedback, record, spare_key });
+        let calls = calls(&Things { world, execution, feedback, record, spare_key, experiment });
 
         let routes = routes();
         for route in &routes {

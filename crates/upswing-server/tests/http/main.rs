@@ -8,6 +8,7 @@ mod browser;
 mod conformance;
 mod decide;
 mod executions;
+mod experiments;
 mod export;
 mod feedback;
 mod keys;

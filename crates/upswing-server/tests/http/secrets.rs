@@ -119,7 +119,8 @@ async fn things(world: &World) -> Vec<Call> {
     let execution = world.execute(&decision).await["id"].as_str().unwrap().to_owned();
     let feedback = world.reward(&json!(execution), 1.0).await["id"].as_str().unwrap().to_owned();
     let spare_key = world.key(world.organisation, Role::Member, None).await.1.to_string();
-    calls(&Things { world, execution, feedback, record: String::new(), spare_key })
+    let experiment = world.experiment(&json!({})).await;
+    calls(&Things { world, execution, feedback, record: String::new(), spare_key, experiment })
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use upswing_domain::{
-    AgentId, Context, Decision, DecisionId, DecisionReason, ExecutionId, Invalid, Origin, Position,
-    Timestamp, VersionId,
+    AgentId, Assignment, Context, Decision, DecisionId, DecisionReason, ExecutionId, Invalid, Origin,
+    Placement, Position, Timestamp, VersionId,
 };
 use upswing_privacy::redact::Redactor;
 use upswing_privacy::{Token, TokenUse};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::app::{App, Shared};
 use crate::auth::Caller;
-use crate::decide::choose;
+use crate::decide::{Asked, Choice, Who, choose};
 use crate::problem::{Code, Problem, Problems};
 use crate::profiles::enriched;
 use crate::registry::AgentEntry;
@@ -45,6 +45,8 @@ pub(crate) struct DecideRequest {
     agent: Option<String>,
     /// Whom it serves; kept as a keyed hash.
     unit: Option<String>,
+    /// The visit or conversation, for experiments that assign those; kept as a keyed hash.
+    session: Option<String>,
     /// Attributes known before deciding.
     #[schema(value_type = Option<ContextSchema>)]
     context: Option<Context>,
@@ -89,11 +91,14 @@ pub(crate) struct DecideResponse<'a> {
     /// Its configuration.
     #[schema(value_type = Object)]
     config: &'a RawValue,
-    /// `forced`, `policy`, `champion` or `restored`.
+    /// `forced`, `holdout`, `experiment`, `policy`, `champion` or `restored`.
     #[schema(value_type = String)]
     reason: DecisionReason,
-    /// The probability with which this version was chosen.
+    /// The probability with which this version was chosen, over all stages.
     propensity: f64,
+    /// The experiment that assigned it, or keeps this unit out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment_id: Option<Uuid>,
     /// `live`, `replay`, `simulated` or `forced`.
     #[schema(value_type = OriginSchema)]
     origin: Origin,
@@ -191,8 +196,10 @@ fn fresh(
 ) -> Result<Decision, Problem> {
     let mut request = request;
     request.context.redact(&Redactor::new());
-    if let Some(unit) = request.unit.as_ref().filter(|unit| unit.is_empty() || unit.chars().count() > 500) {
-        return Err(Invalid::new("unit", unit, "1 to 500 characters").into());
+    for (field, text) in [("unit", &request.unit), ("session", &request.session)] {
+        if let Some(text) = text.as_ref().filter(|text| text.is_empty() || text.chars().count() > 500) {
+            return Err(Invalid::new(field, text, "1 to 500 characters").into());
+        }
     }
     let unit = request.unit.as_ref().map(|unit| app.keyring.pseudonym(caller.organisation(), unit));
     let profile = unit.and_then(|unit| app.profiles.get(&(caller.organisation(), agent.id, unit)));
@@ -201,8 +208,21 @@ fn fresh(
     }
     let serving = agent.serving();
     let policy = agent.policy();
-    let choice = choose(&serving, &policy, request.version, request.context.as_ref(), id)?;
-    let origin = match (choice.reason, request.origin) {
+    let decision = id.to_string();
+    let who = Who { unit: request.unit.as_deref(), session: request.session.as_deref(), decision: &decision };
+    let now = app.now();
+    let asked = Asked { forced: request.version, context: request.context.as_ref(), id, who, now };
+    let Choice { version, reason, propensity, probabilities, seat } = choose(&serving, &policy, asked)?;
+    let assignment = seat.map(|seat| Assignment {
+        experiment: seat.experiment,
+        allocation: seat.allocation,
+        arm: match seat.placement {
+            Placement::Arm(arm) => u16::try_from(arm).ok(),
+            Placement::Holdout => None,
+        },
+        unit: app.keyring.pseudonym(caller.organisation(), seat.unit),
+    });
+    let origin = match (reason, request.origin) {
         (DecisionReason::Forced, _) => Origin::Forced,
         (_, None | Some(DecideOrigin::Live)) => Origin::Live,
         (_, Some(DecideOrigin::Replay)) => Origin::Replay,
@@ -211,16 +231,17 @@ fn fresh(
     Ok(Decision {
         id,
         agent: agent.id,
-        version: choice.version,
+        version,
         unit,
         context: request.context,
-        reason: choice.reason,
+        reason,
         origin,
-        propensity: choice.propensity,
-        probabilities: choice.probabilities,
+        propensity,
+        probabilities,
+        assignment,
         epoch: serving.state.agent.epoch,
         policy_revision: policy.revision.0,
-        decided_at: app.now(),
+        decided_at: now,
     })
 }
 
@@ -298,6 +319,7 @@ fn respond(
         config: &arm.config,
         reason: decision.reason,
         propensity: decision.propensity.get(),
+        experiment_id: decision.assignment.map(|assignment| assignment.experiment.0),
         origin: decision.origin,
         policy: policy.config.name(),
         epoch: decision.epoch,
