@@ -79,7 +79,7 @@ impl Plan {
 /// The half width of the two-sided sequence for the mean of `units` values of variance 1.
 ///
 /// # Errors
-/// Numbers that are not above zero and finite.
+/// Numbers that are not above zero and finite, or so extreme that the margin is not.
 pub fn margin(units: f64, rho_squared: f64, level: Level) -> Result<f64, ParameterError> {
     margin_of_varying(units, 1.0, rho_squared, level)
 }
@@ -87,7 +87,7 @@ pub fn margin(units: f64, rho_squared: f64, level: Level) -> Result<f64, Paramet
 /// The same where each value has its own variance, such as under adaptive allocation; `variance` is their average so far.
 ///
 /// # Errors
-/// Numbers that are not above zero and finite.
+/// Numbers that are not above zero and finite, or so extreme that the margin is not.
 pub fn margin_of_varying(
     units: f64,
     variance: f64,
@@ -99,8 +99,9 @@ pub fn margin_of_varying(
     let (units, variance) = (positive("the number of units", units)?, positive("the variance", variance)?);
     let rho_squared = positive("rho squared", rho_squared)?;
     let mass = units * variance * rho_squared;
-    Ok((2.0 * ((mass + 1.0) / units) * (0.5 * mass.ln_1p() - level.alpha().ln()) / (units * rho_squared))
-        .sqrt())
+    let logarithm = 0.5 * mass.ln_1p() - level.alpha().ln();
+    let margin = (2.0 * (variance + 1.0 / (units * rho_squared)) * logarithm / units).sqrt();
+    positive("the margin", margin)
 }
 
 /// The interval at this look of a sequence that covers at all looks together, and the always-valid p-value of it.
@@ -132,10 +133,10 @@ pub fn infer_tuned(
     level: Level,
     alternative: Alternative,
 ) -> Result<Inference, ParameterError> {
-    let range = "above zero and finite";
-    let rho_squared = ParameterError::within("rho squared", rho_squared, 0.0, f64::INFINITY, range)?;
     // N rho^2, and ln sqrt(N rho^2 + 1).
     let mass = effect.units() as f64 * rho_squared;
+    let range = "above zero and finite, also times the units";
+    ParameterError::within("rho squared", mass, 1e-300, f64::INFINITY, range)?;
     let root = 0.5 * mass.ln_1p();
     // What the logarithm in the boundary has to reach for the bound to be at zero.
     let z = effect.z();

@@ -59,8 +59,9 @@ pub fn chi_square(counts: &[u64], weights: &[f64]) -> Result<f64, ParameterError
 /// # Ok::<(), upswing_stats::compare::ParameterError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "State", into = "State")]
+#[serde(try_from = "State")]
 pub struct Monitor {
+    /// Sum to 1.
     shares: Vec<f64>,
     concentration: f64,
     counts: Vec<u64>,
@@ -68,8 +69,8 @@ pub struct Monitor {
     largest: f64,
 }
 
-/// A monitor as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A monitor as it was written, not yet checked.
+#[derive(Deserialize)]
 struct State {
     shares: Vec<f64>,
     concentration: f64,
@@ -77,28 +78,18 @@ struct State {
     largest: f64,
 }
 
-impl From<Monitor> for State {
-    fn from(m: Monitor) -> Self {
-        Self { shares: m.shares, concentration: m.concentration, counts: m.counts, largest: m.largest }
-    }
-}
-
 impl TryFrom<State> for Monitor {
     type Error = ParameterError;
 
     fn try_from(state: State) -> Result<Self, ParameterError> {
-        let mut monitor = Self::new(&state.shares, state.concentration)?;
-        same_length(state.counts.len(), state.shares.len())?;
-        let largest = state.largest;
-        if !(largest >= 0.0 && largest.is_finite()) {
-            let range = "zero or more, and finite";
-            return Err(ParameterError::Range { name: "the largest evidence", value: largest, range });
-        }
-        // As written, not divided by their sum once more, which could change the last digit.
-        monitor.shares = state.shares;
-        monitor.counts = state.counts;
-        monitor.largest = largest;
-        Ok(monitor)
+        let State { shares, concentration, counts, largest } = state;
+        Self::new(&shares, concentration)?;
+        same_length(counts.len(), shares.len())?;
+        let total = shares.iter().sum();
+        ParameterError::within("the sum of shares", total, 1.0 - 1e-9, 1.0 + 1e-9, "1")?;
+        let range = "zero or more, and finite";
+        ParameterError::within("the largest evidence", largest, -f64::MIN_POSITIVE, f64::INFINITY, range)?;
+        Ok(Self { shares, concentration, counts, largest })
     }
 }
 
@@ -125,7 +116,8 @@ impl Monitor {
     pub fn add(&mut self, counts: &[u64]) -> Result<(), ParameterError> {
         same_length(counts.len(), self.counts.len())?;
         let totals: Vec<u64> = self.counts.iter().zip(counts).map(|(a, b)| a.saturating_add(*b)).collect();
-        self.look(totals)
+        self.look(totals);
+        Ok(())
     }
 
     /// Replaces the counts by all units that have come until now.
@@ -139,13 +131,13 @@ impl Monitor {
                 return Err(ParameterError::Decreased { arm, before, now });
             }
         }
-        self.look(totals.to_vec())
+        self.look(totals.to_vec());
+        Ok(())
     }
 
-    fn look(&mut self, totals: Vec<u64>) -> Result<(), ParameterError> {
+    fn look(&mut self, totals: Vec<u64>) {
         self.counts = totals;
         self.largest = self.largest.max(self.log_e_value());
-        Ok(())
     }
 
     /// The units so far.
@@ -169,9 +161,16 @@ impl Monitor {
     }
 }
 
-/// `ln gamma(x + n) - ln gamma(x)`.
+/// `ln gamma(x + n) - ln gamma(x)`, by Stirling's series where the difference would lose digits.
 fn ln_rising(x: f64, n: f64) -> f64 {
-    if n > 0.0 { ln_gamma(x + n) - ln_gamma(x) } else { 0.0 }
+    if n <= 0.0 {
+        return 0.0;
+    }
+    if x < 100.0 {
+        return ln_gamma(x + n) - ln_gamma(x);
+    }
+    let rest = |x: f64| (1.0 / 12.0 - (1.0 / 360.0 - 1.0 / (1260.0 * x * x)) / (x * x)) / x;
+    n * x.ln() + ((x + n - 0.5) * (n / x).ln_1p() - n) + (rest(x + n) - rest(x))
 }
 
 fn shares(weights: &[f64]) -> Result<Vec<f64>, ParameterError> {
@@ -200,4 +199,82 @@ fn same_length(counts: usize, weights: usize) -> Result<(), ParameterError> {
         first: counts,
         second: weights,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From mpmath with 40 digits.
+    const GOLDEN: [(f64, f64, f64); 7] = [
+        (0.5, 10.0, 13.368260276479064),
+        (99.5, 3.0, 13.83037417014552),
+        (100.5, 3.0, 13.860079324559435),
+        (5000.0, 2105.0, 18_319.934_815_530_6),
+        (1e12, 12_345.0, 341_104.955_752_331_3),
+        (5000.0, 1e9, 19_723_331_861.219_08),
+        (7e6, 3e6, 47851011.38210861),
+    ];
+
+    #[test]
+    fn rising_factorials_meet_golden_values() {
+        for (x, n, expected) in GOLDEN {
+            assert!(
+                (ln_rising(x, n) / expected - 1.0).abs() < 1e-13,
+                "{x} {n}: {} {expected}",
+                ln_rising(x, n)
+            );
+        }
+    }
+
+    #[test]
+    fn pieces_totals_and_a_restored_state_agree() {
+        let days = [[520, 480], [515, 470], [530, 490], [540, 470]];
+        let (mut pieces, mut totals) = (monitor(), monitor());
+        let mut sum = [0, 0];
+        for day in days {
+            pieces.add(&day).unwrap();
+            sum = [sum[0] + day[0], sum[1] + day[1]];
+            totals.observe_totals(&sum).unwrap();
+            let written = serde_json::to_string(&pieces).unwrap();
+            pieces = serde_json::from_str(&written).unwrap();
+            assert!((pieces.p_value() - totals.p_value()).abs() < 1e-12);
+        }
+        assert_eq!(pieces.counts(), totals.counts());
+    }
+
+    #[test]
+    fn hostile_states_are_refused() {
+        for state in [
+            r#"{"shares":[0.5],"concentration":1,"counts":[0],"largest":0}"#,
+            r#"{"shares":[0.5,0.6],"concentration":1,"counts":[0,0],"largest":0}"#,
+            r#"{"shares":[0.5,0.5],"concentration":-1,"counts":[0,0],"largest":0}"#,
+            r#"{"shares":[0.5,0.5],"concentration":1,"counts":[0],"largest":0}"#,
+            r#"{"shares":[0.5,0.5],"concentration":1,"counts":[0,0],"largest":-1}"#,
+        ] {
+            assert!(serde_json::from_str::<Monitor>(state).is_err(), "{state}");
+        }
+        let mut monitor = monitor();
+        monitor.add(&[5, 5]).unwrap();
+        let smaller = ParameterError::Decreased { arm: 1, before: 5, now: 4 };
+        assert_eq!(monitor.observe_totals(&[6, 4]), Err(smaller));
+        assert!(monitor.add(&[1]).is_err());
+        assert_eq!(monitor.counts(), [5, 5]);
+        monitor.add(&[u64::MAX, 0]).unwrap();
+        assert!(monitor.p_value() < 1e-300);
+    }
+
+    #[test]
+    fn a_single_look_needs_units_and_shares() {
+        assert_eq!(chi_square(&[0, 0], &[1.0, 1.0]), Err(ParameterError::Empty("units")));
+        assert!(chi_square(&[1, 1], &[1.0, 0.0]).is_err());
+        assert!(chi_square(&[1, 1], &[1.0, f64::NAN]).is_err());
+        assert!(chi_square(&[1, 1, 1], &[1.0, 1.0]).is_err());
+        assert_eq!(chi_square(&[7, 7], &[1.0, 1.0]), Ok(1.0));
+        assert_eq!(chi_square(&[u64::MAX, 0], &[1.0, 1.0]), Ok(0.0));
+    }
+
+    fn monitor() -> Monitor {
+        Monitor::new(&[1.0, 1.0], 10_000.0).unwrap()
+    }
 }
