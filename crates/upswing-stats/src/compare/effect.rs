@@ -92,7 +92,7 @@ impl Effect {
     ///
     /// # Errors
     /// [`EffectError::OutOfRange`] when the margin is not finite.
-    pub fn less(&self, margin: f64) -> Result<Self, EffectError> {
+    pub fn minus(&self, margin: f64) -> Result<Self, EffectError> {
         let estimate = self.estimate - margin;
         if !estimate.is_finite() {
             return Err(EffectError::OutOfRange { estimate, standard_error: self.standard_error });

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn p_values_meet_golden_values() {
-        // R 4, p.adjust(c(0.01, 0.04, 0.03, 0.005, 0.6), method).
+        // Worked by hand.
         let p = [0.01, 0.04, 0.03, 0.005, 0.6];
         near(&bonferroni(&p).unwrap(), &[0.05, 0.2, 0.15, 0.025, 1.0]);
         near(&holm(&p).unwrap(), &[0.04, 0.09, 0.09, 0.025, 0.6]);

@@ -3,7 +3,7 @@
 //! All by the normal approximation for two arms and a single look. A sequential test takes more: see
 //! [`Design::sequential`].
 //!
-//! Source: R. Lachin, "Introduction to sample size determination and power analysis for clinical trials", Controlled
+//! Source: J. M. Lachin, "Introduction to sample size determination and power analysis for clinical trials", Controlled
 //! Clinical Trials 2 (1981), DOI 10.1016/0197-2456(81)90001-5.
 
 use super::asymptotic::{self, Plan};
@@ -120,12 +120,13 @@ impl Design {
     /// The smallest difference of means that `units` of both arms together find, when both have this standard deviation.
     ///
     /// # Errors
-    /// No units, or a deviation that is negative or not finite.
+    /// Fewer than two units, or a deviation that is negative or not finite.
     pub fn detectable_difference(&self, units: f64, standard_deviation: f64) -> Result<f64, ParameterError> {
-        let units = ParameterError::within("the units", units, 0.0, f64::INFINITY, "above zero and finite")?;
+        let units = at_least_two(units)?;
         let deviation = spread("the standard deviation", standard_deviation)?;
         let error = deviation / (units * self.share * (1.0 - self.share)).sqrt();
-        Ok((self.quantile(units)? + self.reach) * error)
+        let difference = (self.quantile(units)? + self.reach) * error;
+        spread("the detectable difference", difference)
     }
 
     /// The smallest relative effect that `units` of both arms together find, when the control has this mean and both arms
@@ -133,9 +134,9 @@ impl Design {
     ///
     /// # Errors
     /// [`ParameterError::Undetectable`] when the control's mean is so uncertain that no ratio to it would be found; a mean
-    /// of zero, a variance below zero, or no units.
+    /// of zero, a variance below zero, or fewer than two units.
     pub fn detectable_lift(&self, units: f64, mean: f64, variance: f64) -> Result<f64, ParameterError> {
-        let units = ParameterError::within("the units", units, 0.0, f64::INFINITY, "above zero and finite")?;
+        let units = at_least_two(units)?;
         let size =
             ParameterError::within("the mean's size", mean.abs(), 0.0, f64::INFINITY, "finite and not zero")?;
         let deviation = spread("the standard deviation", variance.sqrt())? / size;
@@ -153,13 +154,13 @@ impl Design {
     /// The probability of finding an effect of this many standard errors, at this number of units of both arms together.
     ///
     /// # Errors
-    /// An effect that is NaN, or no units.
+    /// An effect that is NaN, or fewer than two units.
     pub fn power(&self, standardised: f64, units: f64) -> Result<f64, ParameterError> {
         if standardised.is_nan() {
             let range = "a number";
             return Err(ParameterError::Range { name: "the effect", value: standardised, range });
         }
-        let units = ParameterError::within("the units", units, 0.0, f64::INFINITY, "above zero and finite")?;
+        let units = at_least_two(units)?;
         let critical = self.quantile(units)?;
         Ok(match self.alternative {
             Alternative::TwoSided => {
@@ -193,6 +194,15 @@ pub fn days(units: f64, units_a_day: f64) -> Result<f64, ParameterError> {
     let units = ParameterError::within("the units", units, 0.0, f64::INFINITY, range)?;
     let daily = ParameterError::within("the units a day", units_a_day, 0.0, f64::INFINITY, range)?;
     ParameterError::within("the days", units / daily, 0.0, f64::INFINITY, range)
+}
+
+/// An arm needs a unit to be an arm.
+fn at_least_two(units: f64) -> Result<f64, ParameterError> {
+    if units >= 2.0 && units.is_finite() {
+        Ok(units)
+    } else {
+        Err(ParameterError::Range { name: "the units", value: units, range: "two or more, and finite" })
+    }
 }
 
 fn spread(name: &'static str, value: f64) -> Result<f64, ParameterError> {

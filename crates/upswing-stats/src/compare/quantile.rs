@@ -6,7 +6,7 @@ use crate::normal;
 
 /// A quantile of an arm's values, such as the 90th percentile of latency, with the 95 % interval that order statistics give.
 ///
-/// The interval is read at the ranks `interval_units (level +- 1.96 sqrt(level (1 - level) / interval_units))`. It may be
+/// The interval is read at the levels that [`QuantileSample::bounds`] says. It may be
 /// read for fewer units than there are, where the quantiles come from a sketch too coarse for the narrow one: the standard
 /// error is scaled by the root of their ratio. Values are taken as independent: one value a unit.
 ///
@@ -46,6 +46,19 @@ impl QuantileSample {
             return Err(SummaryError::Contradiction("the quantile lies outside of its interval"));
         }
         Ok(Self { units, interval_units, level, value, width: high - low })
+    }
+
+    /// At which levels to read the bounds of the interval of a quantile of this `level` from `units` values, or from as many
+    /// as the source of quantiles can tell apart. `None` where they fall off the ends, or the level lies outside of (0, 1).
+    ///
+    /// ```
+    /// let (low, high) = upswing_stats::compare::QuantileSample::bounds(0.9, 1000).unwrap();
+    /// assert!((low - 0.8814).abs() < 1e-4 && (high - 0.9186).abs() < 1e-4);
+    /// ```
+    pub fn bounds(level: f64, units: u64) -> Option<(f64, f64)> {
+        let half = normal::quantile(0.975) * (level * (1.0 - level) / units as f64).sqrt();
+        let (low, high) = (level - half, level + half);
+        (low > 0.0 && high < 1.0).then_some((low, high))
     }
 
     /// How many values.

@@ -37,8 +37,9 @@ pub fn chi_square(counts: &[u64], weights: &[f64]) -> Result<f64, ParameterError
     if statistic <= 0.0 {
         return Ok(1.0);
     }
-    // Beyond any table: the tail is 0 to the last digit.
-    Ok(checked_gamma_ur(0.5 * (counts.len() - 1) as f64, 0.5 * statistic).unwrap_or(0.0).clamp(0.0, 1.0))
+    // Only an infinite statistic is refused, whose tail is zero.
+    let tail = checked_gamma_ur(0.5 * (counts.len() - 1) as f64, 0.5 * statistic).unwrap_or(0.0);
+    Ok(tail.clamp(0.0, 1.0))
 }
 
 /// A sample-ratio test that may be looked at as often as one likes.
@@ -102,9 +103,8 @@ impl Monitor {
     /// # Errors
     /// Fewer than two arms, or numbers that are not above zero and finite.
     pub fn new(weights: &[f64], concentration: f64) -> Result<Self, ParameterError> {
-        let range = "above zero and at most 10^12";
-        let concentration =
-            ParameterError::within("the concentration", concentration, 0.0, 1.000_001e12, range)?;
+        let range = "above zero and below 10^12";
+        let concentration = ParameterError::within("the concentration", concentration, 0.0, 1e12, range)?;
         let shares = shares(weights)?;
         Ok(Self { counts: vec![0; shares.len()], shares, concentration, largest: 0.0 })
     }

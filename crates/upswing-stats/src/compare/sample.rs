@@ -22,7 +22,7 @@ pub struct Sample {
 impl Sample {
     /// Values of any kind: a mean, a count of events a unit.
     ///
-    /// Variance is lost when the mean is about 10^8 times the standard deviation or more: there, use [`Sample::exact`] or
+    /// Variance is lost when the mean is about 10^7 times the standard deviation or more: there, use [`Sample::exact`] or
     /// [`Sample::centred`]. What is left of squares after taking the mean away is compared with the last digit of
     /// the sum of squares, and is no variance when it is of that size.
     ///
