@@ -230,4 +230,27 @@ proptest! {
             prop_assert!(without_zero == (result.p_value < alpha) || close(result.p_value, alpha, 1.0), "{result:?} {alpha}");
         }
     }
+
+    #[test]
+    fn rank_bounds_are_differences_and_swap_with_the_arms(
+        control in prop::collection::vec(-20_i32..20, 2..12), treatment in prop::collection::vec(-20_i32..20, 2..12),
+        alpha in 0.01..0.5,
+    ) {
+        let values = |v: &[i32]| v.iter().map(|v| f64::from(*v) / 4.0).collect::<Vec<_>>();
+        let (control, treatment) = (values(&control), values(&treatment));
+        let Ok(found) = mann_whitney(&control, &treatment, level(alpha)) else { return Ok(()) };
+        let mut differences: Vec<f64> =
+            treatment.iter().flat_map(|x| control.iter().map(move |y| x - y)).collect();
+        differences.sort_by(f64::total_cmp);
+        let n = differences.len();
+        let median = 0.5 * (differences[(n - 1) / 2] + differences[n / 2]);
+        prop_assert!((found.shift.estimate - median).abs() < 1e-12, "{found:?} {median}");
+        for bound in [found.shift.low, found.shift.high] {
+            prop_assert!(differences.iter().any(|d| (d - bound).abs() < 1e-12), "{found:?}");
+        }
+        let back = mann_whitney(&treatment, &control, level(alpha)).unwrap();
+        prop_assert!((back.shift.low + found.shift.high).abs() < 1e-12, "{found:?} {back:?}");
+        prop_assert!((back.superiority + found.superiority - 1.0).abs() < 1e-12);
+        prop_assert!((back.p_value - found.p_value).abs() < 1e-12);
+    }
 }

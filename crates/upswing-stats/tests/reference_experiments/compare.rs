@@ -98,9 +98,9 @@ fn two_sided(claims: &mut Claims, at: &[&str], effect: &Effect) {
     }
 }
 
-/// The reference finds its one-sided p-value by halving an interval of levels until the bound is within 1e-6 of zero, and
-/// halves once more, which takes up to 3e-4 of the p-value away from the root. The same halving on our bounds gives the
-/// same digits, and the p-value in closed form lies in the interval that is left before.
+/// The reference finds its one-sided p-value by halving an interval of levels until the bound is within 1e-6 of zero, in
+/// whatever unit the metric has, and then gives the middle of what is left. The same halving on our bounds gives the same
+/// digits; our p-value is the root itself, and lies in what is left.
 fn one_sided(claims: &mut Claims, at: &[&str], effect: &Effect) {
     for (name, side) in [
         ("SequentialOneSidedTreatmentLesserTTest", Alternative::Less),
