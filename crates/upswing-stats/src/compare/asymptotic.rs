@@ -106,8 +106,8 @@ pub fn margin_of_varying(
 
 /// The interval at this look of a sequence that covers at all looks together, and the always-valid p-value of it.
 ///
-/// Looks may be taken and ended by any rule. With the treatment served to a share other than one half, or served by a
-/// bandit, the effect has to be estimated with its propensities ([`Effect::new`]).
+/// Looks may be taken and ended by any rule. Where the share that gets the treatment changes while the experiment runs, or a
+/// bandit chooses it, the effect has to be estimated with the propensities ([`Effect::new`]) instead of from the arms' sums.
 ///
 /// One-sided p-values are given within [0.00001, 0.4999]: an end means "at most" and "at least".
 ///
