@@ -73,13 +73,14 @@ async fn the_documented_body_makes_an_experiment_that_runs() {
         assert_eq!((&decision["reason"], &decision["experiment_id"]), (&json!("experiment"), &json!(id)));
         let prompt = decision["config"]["system_prompt"].as_str().unwrap();
         assert_eq!(prompt.starts_with("Current"), hash(id, "user-1") < 0.5);
-        let listed = world.get(EXPERIMENTS).await.expect(200);
+        // Decisions are written without being waited for.
+        let listed = world
+            .until(EXPERIMENTS, |listed| {
+                let samples = |of: &str| listed["experiments"][0][of].as_u64().unwrap();
+                samples("current_control_samples") + samples("current_treatment_samples") == 1
+            })
+            .await;
         assert_eq!(listed["experiments"][0]["id"], *id);
-        assert_eq!(
-            listed["experiments"][0]["current_control_samples"].as_u64().unwrap()
-                + listed["experiments"][0]["current_treatment_samples"].as_u64().unwrap(),
-            1
-        );
     })
     .await;
 }

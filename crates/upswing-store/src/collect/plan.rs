@@ -283,6 +283,10 @@ impl Plan<'_> {
             has_context: decision.context.is_some(),
         };
         self.known.decisions.insert((organisation, decision.id), facts);
+        if decision.assignment.is_some() {
+            // A unit's exposure is something new, also before anything comes of it.
+            self.touch(organisation, decision.agent, position);
+        }
         self.arrive(organisation, now, decision.id.0);
         Ack::Stored { position, reward: None }
     }
