@@ -3,6 +3,7 @@
 //! Any server may fold: whoever saves says what it has read, and of two who read the same only one saves. In the background
 //! the server that learns does it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -172,8 +173,8 @@ async fn fold_piece(
     };
     fold.progress = Some(before);
     for experiment in experiments {
-        if !fold.tallies.contains_key(&experiment.id) {
-            fold.tallies.insert(experiment.id, stored(app, key, experiment).await?);
+        if let Entry::Vacant(place) = fold.tallies.entry(experiment.id) {
+            place.insert(stored(app, key, experiment).await?);
         }
     }
     // Read before the events: what was recorded up to then is among them, unless it still waits to be written.
@@ -288,8 +289,7 @@ impl Work<'_> {
         let stored = app.store.due_experiment_units(key.0, experiment.id, until, PIECE).await?;
         let complete = stored.len() < PIECE;
         for (unit, state) in stored {
-            if let std::collections::hash_map::Entry::Vacant(place) = self.units.entry((experiment.id, unit))
-            {
+            if let Entry::Vacant(place) = self.units.entry((experiment.id, unit)) {
                 place.insert(understood(&state)?);
             }
             due.extend(
