@@ -256,16 +256,17 @@ impl Work<'_> {
             Happened::Exposed { context } => context.as_ref(),
             Happened::Value { .. } => None,
         };
-        if !self.units.contains_key(&key) {
-            let arm = (assignment.arm, assignment.allocation);
-            let mut unit = Unit::exposed(plan, arm, event.at, context, segments);
-            tally.expose(plan, &mut unit);
-            self.units.insert(key, unit);
-            self.changed.insert(key);
-        }
-        if let (Some(unit), Happened::Value { source, value, count }) =
-            (self.units.get_mut(&key), &event.what)
-        {
+        let unit = match self.units.entry(key) {
+            Entry::Occupied(unit) => unit.into_mut(),
+            Entry::Vacant(place) => {
+                let arm = (assignment.arm, assignment.allocation);
+                let mut unit = Unit::exposed(plan, arm, event.at, context, segments);
+                tally.expose(plan, &mut unit);
+                self.changed.insert(key);
+                place.insert(unit)
+            }
+        };
+        if let Happened::Value { source, value, count } = &event.what {
             let before = unit.totals.clone();
             tally.take(plan, &experiment.allocations, unit, event.at, (source, *value, *count));
             if unit.totals != before {
