@@ -54,6 +54,8 @@ pub enum DecisionReason {
     Forced,
     /// The unit is kept out of experiments and gets the champion.
     Holdout,
+    /// A rollout gave it the new version.
+    Canary,
     /// An experiment assigned it.
     Experiment,
     /// The agent's policy drew it.
@@ -70,6 +72,7 @@ impl DecisionReason {
         match self {
             Self::Forced => "forced",
             Self::Holdout => "holdout",
+            Self::Canary => "canary",
             Self::Experiment => "experiment",
             Self::Policy => "policy",
             Self::Champion => "champion",
@@ -79,9 +82,17 @@ impl DecisionReason {
 
     /// The reason of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Forced, Self::Holdout, Self::Experiment, Self::Policy, Self::Champion, Self::Restored]
-            .into_iter()
-            .find(|r| r.name() == name)
+        [
+            Self::Forced,
+            Self::Holdout,
+            Self::Canary,
+            Self::Experiment,
+            Self::Policy,
+            Self::Champion,
+            Self::Restored,
+        ]
+        .into_iter()
+        .find(|r| r.name() == name)
     }
 }
 

@@ -357,6 +357,9 @@ pub struct ExperimentPlan {
     pub planned_units: u64,
     /// How shares follow what is known, where they do.
     pub adaptive: Option<Adaptive>,
+    /// Where it judges a rollout: the share of the control's goal that the treatment has to reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout_margin: Option<f64>,
 }
 
 /// Why something cannot be done with an experiment.

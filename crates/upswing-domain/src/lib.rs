@@ -20,6 +20,7 @@ mod number;
 mod permission;
 mod policy;
 mod reward;
+mod rollout;
 mod timestamp;
 mod version;
 
@@ -46,6 +47,10 @@ pub use permission::{Permission, Role};
 pub use policy::PolicyConfig;
 pub use reward::{
     Absence, Direction, MetricRule, RewardDefinition, Signal, SignalKind, SignalRule, SourceWeights,
+};
+pub use rollout::{
+    FreezeWindow, Judgement, Rollout, RolloutError, RolloutId, RolloutPlan, RolloutState, RolloutStep,
+    Transition,
 };
 pub use timestamp::Timestamp;
 pub use version::{Version, canonical_json};

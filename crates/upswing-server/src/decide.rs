@@ -1,4 +1,4 @@
-//! Choosing a version, from memory alone: forced, then holdout and experiment, then the policy, then the champion.
+//! Choosing a version, from memory alone: forced, then canary, holdout and experiment, then the policy, then the champion.
 //!
 //! The same agent state, policy state, context and decision id always choose the same version.
 
@@ -90,18 +90,22 @@ pub(crate) fn choose<'a>(
     }
     let seat = seat(serving, asked);
     let champion = || serving.champion.and_then(|index| serving.arms.get(index));
-    let mut choice = match seat {
-        Some((experiment, seat)) => {
+    let placed = seat.and_then(|(experiment, seat)| match seat.placement {
+        // Of a rollout the control is what is served otherwise.
+        Placement::Arm(0) if experiment.plan.rollout_margin.is_some() => None,
+        Placement::Arm(_) if experiment.plan.rollout_margin.is_some() => {
+            Some((experiment, seat, DecisionReason::Canary))
+        }
+        Placement::Arm(_) => Some((experiment, seat, DecisionReason::Experiment)),
+        Placement::Holdout => Some((experiment, seat, DecisionReason::Holdout)),
+    });
+    let mut choice = match placed {
+        Some((experiment, seat, reason)) => {
             let version = match seat.placement {
                 Placement::Holdout => champion().map(|arm| arm.version),
                 Placement::Arm(arm) => experiment.plan.arms.get(arm).map(|arm| arm.version),
             };
-            let reason = match seat.placement {
-                Placement::Holdout => DecisionReason::Holdout,
-                Placement::Arm(_) => DecisionReason::Experiment,
-            };
-            let version = version.ok_or_else(|| nothing_to_serve(serving))?;
-            Choice { seat: Some(seat), ..certain(version, reason) }
+            certain(version.ok_or_else(|| nothing_to_serve(serving))?, reason)
         }
         None => {
             let (probabilities, drawn) = drawn(serving, policy, asked);
@@ -117,6 +121,7 @@ pub(crate) fn choose<'a>(
             }
         }
     };
+    choice.seat = seat.map(|(_, seat)| seat);
     choice.propensity = marginal(serving, policy, asked, &choice)?;
     Ok(choice)
 }
@@ -165,7 +170,9 @@ fn marginal(
             continue;
         }
         let shares = allocation.split.shares(plan.arms.len());
-        for (arm, share) in plan.arms.iter().zip(shares) {
+        // Of a rollout the control is what is served otherwise.
+        let passed = usize::from(plan.rollout_margin.is_some());
+        for (arm, share) in plan.arms.iter().zip(shares).skip(passed) {
             let share = plan.reach() * share;
             placed += share;
             chosen += if arm.version == choice.version { share } else { 0.0 };
@@ -178,7 +185,8 @@ fn marginal(
     let rest = (1.0 - placed).max(0.0);
     if rest > 0.0 {
         let computed;
-        let probabilities = if choice.seat.is_some() {
+        let placed = !matches!(choice.reason, DecisionReason::Policy | DecisionReason::Champion);
+        let probabilities = if placed {
             computed = drawn(serving, policy, asked).0;
             &computed
         } else {

@@ -126,6 +126,22 @@ codes! {
         "A draft is started, a running one paused or stopped, a stopped one archived.";
     MinimumDuration "minimum_duration" CONFLICT "The experiment has not run for its minimum duration"
         "Wait, or send confirm: true; that you did is recorded.";
+    RolloutSteps "rollout_steps" UNPROCESSABLE_ENTITY "The steps do not rise"
+        "Give each step a larger weight than the one before; going down is a rollback.";
+    AlreadyLive "already_live" CONFLICT "The version serves already"
+        "It is the champion: there is nothing to roll out.";
+    VersionRetired "version_retired" CONFLICT "The version was rolled back"
+        "Promote it by hand if it is to serve although, or make another version.";
+    NoChampion "no_champion" CONFLICT "There is nothing to compare the version with"
+        "Promote the version that serves now, then roll the new one out.";
+    TrafficBusy "traffic_busy" CONFLICT "Another comparison has the agent's traffic"
+        "End the rollout or the experiment that the detail names.";
+    RolloutState "rollout_state" CONFLICT "The rollout's state does not allow this"
+        "A running one is held, promoted or rolled back; a held one also resumed.";
+    NotProven "not_proven" CONFLICT "The version is not proven to be as good"
+        "Wait for more outcomes, or send override: true with a reason; that you did is recorded.";
+    StateUnconfirmed "state_unconfirmed" SERVICE_UNAVAILABLE "This server cannot confirm what is to be served"
+        "Ask another server, or try again; name a safe version for the agent to be served meanwhile.";
     QueueFull "queue_full" SERVICE_UNAVAILABLE "More is coming in than can be written"
         "Nothing of this request was stored. Send it again with the same ids after Retry-After seconds.";
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database cannot be reached"
@@ -289,6 +305,7 @@ impl From<StoreError> for Problem {
             StoreError::Closing => Self::new(Code::ShuttingDown, detail),
             StoreError::Invalid(invalid) => invalid.into(),
             StoreError::Experiment(error) => error.into(),
+            StoreError::Rollout(error) => error.into(),
             StoreError::NotFound { noun: "agent", id } => Self::unknown_agent(id),
             StoreError::NotFound { noun: "version", id } => Self::unknown_version(id),
             StoreError::NotFound { .. } => Self::new(Code::NotFound, detail),

@@ -205,6 +205,7 @@ impl Server {
         app.tasks.spawn("profiles", jobs::windows::follow_profiles(Arc::clone(&app)));
         app.tasks.spawn("refold", jobs::refold::run(Arc::clone(&app), to_refold));
         app.tasks.spawn("experiments", jobs::experiments::run(Arc::clone(&app)));
+        app.tasks.spawn("rollouts", jobs::rollouts::run(Arc::clone(&app)));
         app.tasks.spawn("rollups", jobs::rollups::run(Arc::clone(&app)));
         app.tasks.spawn("absences", jobs::absences::run(Arc::clone(&app)));
         app.tasks.spawn("telemetry", jobs::telemetry::follow(Arc::clone(&app)));

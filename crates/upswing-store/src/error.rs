@@ -1,6 +1,6 @@
 //! What can go wrong in the store.
 
-use upswing_domain::{ExperimentError, Invalid};
+use upswing_domain::{ExperimentError, Invalid, RolloutError};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum StoreError {
     /// An experiment is not made so, or its state does not allow the change.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
+    /// A rollout is not made so, or its state does not allow the change.
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
     /// There is no such thing in this organisation.
     #[error("there is no {noun} {id}")]
     NotFound {

@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 use upswing_domain::{
     AgentId, Consent, ConsentRule, Decision, DecisionId, ExecutionId, Experiment, ExperimentAction,
     ExperimentId, FeedbackId, KeyId, OrganisationId, PolicyConfig, Position, Pseudonym, Purpose,
-    RewardDefinition, Timestamp, Version, VersionId,
+    RewardDefinition, Rollout, RolloutId, Timestamp, Transition, Version, VersionId,
 };
 
 use crate::collect::{Item, read as collect, refold, telemetry, trust};
-use crate::deploy::{agent, deployment};
+use crate::deploy::{agent, deployment, rollout};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
 use crate::evaluate::tally;
@@ -27,8 +27,9 @@ use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuthorTrust, Checkpoint, ContentHash,
     Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress,
     FeedbackStats, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News,
-    Organisation, QueueStatus, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback,
-    StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
+    Organisation, QueueStatus, RolloutTransition, Statement, StoreError, StoredDecision, StoredExecution,
+    StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting,
+    WindowOutcome,
 };
 
 /// How to open a store.
@@ -917,6 +918,69 @@ impl Store {
         let (kind, id) = (kind.to_owned(), id.to_owned());
         self.read(Some(organisation), boxed!(|c| checkpoint::lineage(c, organisation, &kind, &id).await))
             .await
+    }
+
+    /// Begins a rollout; `note` is what was known before, such as the gates' results.
+    ///
+    /// # Errors
+    /// `Rollout` when the version or the agent's state does not allow it.
+    pub async fn start_rollout(
+        &self,
+        actor: Actor,
+        new: Rollout,
+        note: serde_json::Value,
+    ) -> Result<Rollout> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| rollout::start(c, &actor, &new, note).await)).await
+    }
+
+    /// Makes something of a rollout, on the evidence and for the reason given.
+    ///
+    /// # Errors
+    /// `LeaseLost` when something has become of it since it was read; `Rollout` when its state does not allow it.
+    pub async fn transition_rollout(
+        &self,
+        actor: Actor,
+        read: Rollout,
+        transition: Transition,
+        evidence: serde_json::Value,
+        reason: String,
+    ) -> Result<Rollout> {
+        let scope = vec![actor.organisation];
+        self.transact(
+            scope,
+            boxed!(|c| rollout::transition(c, &actor, &read, &transition, evidence, &reason).await),
+        )
+        .await
+    }
+
+    /// A rollout.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn rollout(&self, organisation: OrganisationId, id: RolloutId) -> Result<Rollout> {
+        self.read(Some(organisation), boxed!(|c| rollout::required(c, organisation, id).await)).await
+    }
+
+    /// The rollouts of an agent, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rollouts(&self, organisation: OrganisationId, agent: AgentId) -> Result<Vec<Rollout>> {
+        self.read(Some(organisation), boxed!(|c| rollout::load(c, organisation, Some(agent), false).await))
+            .await
+    }
+
+    /// Everything that became of a rollout, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rollout_transitions(
+        &self,
+        organisation: OrganisationId,
+        id: RolloutId,
+    ) -> Result<Vec<RolloutTransition>> {
+        self.read(Some(organisation), boxed!(|c| rollout::transitions(c, organisation, id).await)).await
     }
 
     // ------------------------------------------------------------------------------------------------ evaluate

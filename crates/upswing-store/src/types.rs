@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use upswing_domain::{
     Agent, AgentId, AgentName, Context, Decision, DecisionId, Execution, ExecutionId, Experiment, Feedback,
     FeedbackId, KeyId, OrganisationId, Origin, PolicyConfig, Position, Pseudonym, Reward, RewardDefinition,
-    Role, Timestamp, Version, VersionId,
+    Role, Rollout, RolloutState, Timestamp, Version, VersionId,
 };
 
 /// A keyed hash of what a client sent (see `upswing-privacy`). The stored one and those of older keys.
@@ -187,6 +187,29 @@ pub struct AgentState {
     pub versions: Vec<Version>,
     /// Its experiments that assign units, or are paused, in the order in which they were made.
     pub experiments: Vec<Experiment>,
+    /// Its rollouts that serve a share: at most one.
+    pub rollouts: Vec<Rollout>,
+}
+
+/// What became of a rollout once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutTransition {
+    /// Its place among the rollout's transitions.
+    pub revision: i64,
+    /// When.
+    pub at: Timestamp,
+    /// `start`, `advance`, `hold`, `resume`, `promote` or `roll_back`.
+    pub kind: String,
+    /// Where the rollout stood afterwards.
+    pub state: RolloutState,
+    /// At which step.
+    pub step: usize,
+    /// Why.
+    pub why: String,
+    /// What was known, as JSON.
+    pub evidence: String,
+    /// Who; nobody where a rule did it.
+    pub key: Option<KeyId>,
 }
 
 /// What changed an agent's epoch.

@@ -115,6 +115,7 @@ from! {
     upswing_domain::FeedbackId => |v| Self::Uuid(v.0),
     upswing_domain::KeyId => |v| Self::Uuid(v.0),
     upswing_domain::ExperimentId => |v| Self::Uuid(v.0),
+    upswing_domain::RolloutId => |v| Self::Uuid(v.0),
 }
 
 impl<T: Into<Value>> From<Option<T>> for Value {
@@ -300,4 +301,4 @@ macro_rules! read_id {
     )*};
 }
 
-read_id!(OrganisationId, AgentId, DecisionId, ExecutionId, ExperimentId, FeedbackId, KeyId);
+read_id!(OrganisationId, AgentId, DecisionId, ExecutionId, ExperimentId, FeedbackId, KeyId, RolloutId);

@@ -6,6 +6,7 @@
 mod analysis;
 mod planning;
 mod results;
+mod rollout;
 mod sums;
 mod tally;
 mod top_two;
@@ -18,6 +19,7 @@ pub use results::{
     ArmResults, Bayesian, Comparison, FixedHorizon, Forecast, MetricResults, Results, SampleRatio,
     SegmentResults, Sequential, Verdict,
 };
+pub use rollout::judge;
 pub use sums::Sums;
 pub use tally::{ArmTally, MetricTally, PairTally, Scores, SegmentTally, TALLY_VERSION, Tally, TallyError};
 pub use top_two::top_two_shares;

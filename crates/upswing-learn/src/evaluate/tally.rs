@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use upswing_domain::{
-    Allocation, ExperimentPlan, MAX_SEGMENT_VALUES, MetricKind, MetricRole, SEGMENT_OTHER, SequentialMethod,
-    Timestamp,
+    Allocation, Direction, ExperimentPlan, MAX_SEGMENT_VALUES, MetricKind, MetricRole, SEGMENT_OTHER,
+    SequentialMethod, Timestamp,
 };
 use upswing_stats::Sketch;
-use upswing_stats::sequential::{Alpha, Arm, Grid, RandomisationTest, within_pair};
+use upswing_stats::sequential::{
+    Alpha, Arm, Grid, Margin, NonInferiorityTest, RandomisationTest, within_pair,
+};
 
 use super::{Sums, Unit};
 
@@ -75,6 +77,8 @@ pub struct ArmTally {
 pub struct PairTally {
     /// Evidence that they differ, where outcomes have bounds.
     pub test: Option<RandomisationTest>,
+    /// Of a rollout's goal: evidence that the treatment is not worse by the margin.
+    pub noninferiority: Option<NonInferiorityTest>,
     /// Doubly robust scores of the difference, right under every allocation that was drawn.
     pub scores: Scores,
 }
@@ -112,10 +116,16 @@ impl Tally {
             let test = grid
                 .zip(Alpha::new(plan.alpha).ok())
                 .map(|(grid, alpha)| RandomisationTest::new(grid, alpha));
+            let margin = plan.rollout_margin.filter(|_| metric.role == MetricRole::Goal);
+            let margin = margin.and_then(|margin| Margin::relative(margin).ok());
+            let noninferiority = margin
+                .zip(Alpha::new(plan.alpha).ok())
+                .map(|(margin, alpha)| NonInferiorityTest::new(margin, alpha));
+            let pair = PairTally { test, noninferiority, scores: Scores::default() };
             MetricTally {
                 arms: vec![ArmTally::default(); arms],
                 held_out: Sums::default(),
-                pairs: vec![PairTally { test, scores: Scores::default() }; arms.saturating_sub(1)],
+                pairs: vec![pair; arms.saturating_sub(1)],
             }
         };
         Self {
@@ -301,13 +311,15 @@ impl MetricTally {
             if of_treatment <= 0.0 || of_control <= 0.0 {
                 continue;
             }
-            if let (Some(test), Some(outcome)) = (&mut pair.test, outcome)
+            if let Some(outcome) = outcome.map(|outcome| outcome.clamp(0.0, 1.0))
                 && (arm == 0 || arm == treatment)
                 && let Ok(pi) = within_pair(of_treatment, of_control)
             {
                 let of = if arm == 0 { Arm::Control } else { Arm::Treatment };
                 // An outcome that is not a number in its bounds was not made here; the others still count.
-                let _refused = test.observe(of, outcome.clamp(0.0, 1.0), pi);
+                let _refused = pair.test.as_mut().map(|test| test.observe(of, outcome, pi));
+                let good = if metric.direction == Direction::Increase { outcome } else { 1.0 - outcome };
+                let _refused = pair.noninferiority.as_mut().map(|test| test.observe(of, good, pi));
             }
             let residual = |of: usize, share: f64| if arm == of { (x - mean(of)) / share } else { 0.0 };
             let score =

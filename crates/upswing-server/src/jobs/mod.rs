@@ -9,6 +9,7 @@ pub(crate) mod news;
 pub(crate) mod refold;
 pub(crate) mod reputation;
 pub(crate) mod retention;
+pub(crate) mod rollouts;
 pub(crate) mod rollups;
 pub(crate) mod telemetry;
 pub(crate) mod windows;

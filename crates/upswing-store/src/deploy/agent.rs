@@ -9,6 +9,7 @@ use upswing_domain::{
 };
 
 use super::deployment::{self, Change};
+use super::rollout;
 use crate::collect::{reset_refold, rows};
 use crate::engine::Connection;
 use crate::evaluate::experiment::{self, Wanted};
@@ -192,13 +193,18 @@ pub(crate) async fn load(
     for row in connection.query(sql, parameters()).await? {
         let agent = read_agent(row)?;
         let versions = versions.remove(&agent.id).unwrap_or_default();
-        agents.push(AgentState { agent, versions, experiments: Vec::new() });
+        agents.push(AgentState { agent, versions, experiments: Vec::new(), rollouts: Vec::new() });
     }
     let wanted = id.map_or(Wanted::All, Wanted::Of);
     let active = |e: &Experiment| matches!(e.status, ExperimentStatus::Running | ExperimentStatus::Paused);
     for experiment in experiment::load(connection, organisation, wanted).await?.into_iter().filter(active) {
         if let Some(state) = agents.iter_mut().find(|state| state.agent.id == experiment.agent) {
             state.experiments.push(experiment);
+        }
+    }
+    for rollout in rollout::load(connection, organisation, id, true).await? {
+        if let Some(state) = agents.iter_mut().find(|state| state.agent.id == rollout.agent) {
+            state.rollouts.push(rollout);
         }
     }
     Ok(agents)

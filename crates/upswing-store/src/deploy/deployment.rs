@@ -17,6 +17,7 @@ pub(crate) enum Change {
     VersionAdded(VersionId),
     Promoted(VersionId),
     RolledBack(VersionId),
+    RolloutStarted(VersionId),
     PolicyChanged,
 }
 
@@ -27,13 +28,16 @@ impl Change {
             Self::VersionAdded(_) => "version_added",
             Self::Promoted(_) => "promoted",
             Self::RolledBack(_) => "rolled_back",
+            Self::RolloutStarted(_) => "rollout_started",
             Self::PolicyChanged => "policy_changed",
         }
     }
 
     fn version(self) -> Option<VersionId> {
         match self {
-            Self::VersionAdded(v) | Self::Promoted(v) | Self::RolledBack(v) => Some(v),
+            Self::VersionAdded(v) | Self::Promoted(v) | Self::RolledBack(v) | Self::RolloutStarted(v) => {
+                Some(v)
+            }
             Self::Created | Self::PolicyChanged => None,
         }
     }
@@ -120,7 +124,7 @@ pub(crate) async fn roll_back(
     agent::required(connection, organisation, id).await
 }
 
-async fn set_eligible(
+pub(crate) async fn set_eligible(
     connection: &mut Connection,
     organisation: OrganisationId,
     id: AgentId,

@@ -7,6 +7,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0003_telemetry", include_str!("../../migrations/0003_telemetry.sql")),
     ("0004_reputation", include_str!("../../migrations/0004_reputation.sql")),
     ("0005_experiments", include_str!("../../migrations/0005_experiments.sql")),
+    ("0007_rollouts", include_str!("../../migrations/0007_rollouts.sql")),
 ];
 
 /// Which engine a text is for.

@@ -22,10 +22,24 @@ pub(crate) async fn create(
     actor: &Actor,
     new: &Experiment,
 ) -> Result<Experiment, StoreError> {
-    let sql = "INSERT INTO experiment (organisation, id, agent, name, description, hypothesis, status, plan, created_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let split = Split::fresh(&new.plan.weights(), new.plan.coverage);
+    let allocations = vec![Allocation { epoch: 1, effective_at: actor.now, split }];
+    insert(connection, actor.organisation, &Experiment { allocations, ..new.clone() }).await?;
+    let details = json!({ "agent": new.agent, "name": new.name, "hypothesis": new.hypothesis });
+    audit::record(connection, actor, "experiment.create", new.id, details).await?;
+    required(connection, actor.organisation, new.id).await
+}
+
+/// Its rows.
+pub(crate) async fn insert(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    new: &Experiment,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO experiment (organisation, id, agent, name, description, hypothesis, status, plan, created_at, \
+               started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let values = vec![
-        actor.organisation.into(),
+        organisation.into(),
         new.id.into(),
         new.agent.into(),
         new.name.clone().into(),
@@ -33,20 +47,26 @@ pub(crate) async fn create(
         new.hypothesis.clone().into(),
         new.status.name().into(),
         json!(new.plan).to_string().into(),
-        actor.now.into(),
+        new.created_at.into(),
+        new.started_at.into(),
     ];
     connection.execute(sql, values).await?;
-    let split = Split::fresh(&new.plan.weights(), new.plan.coverage);
-    allocate(
-        connection,
-        actor.organisation,
-        new.id,
-        &Allocation { epoch: 1, effective_at: actor.now, split },
-    )
-    .await?;
-    let details = json!({ "agent": new.agent, "name": new.name, "hypothesis": new.hypothesis });
-    audit::record(connection, actor, "experiment.create", new.id, details).await?;
-    required(connection, actor.organisation, new.id).await
+    for allocation in &new.allocations {
+        allocate(connection, organisation, new.id, allocation).await?;
+    }
+    Ok(())
+}
+
+/// Ends it.
+pub(crate) async fn end(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    id: ExperimentId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE experiment SET status = 'stopped', stopped_at = $3 WHERE organisation = $1 AND id = $2";
+    connection.execute(sql, vec![organisation.into(), id.into(), now.into()]).await?;
+    Ok(())
 }
 
 async fn allocate(
@@ -130,8 +150,24 @@ pub(crate) async fn split(
     coverage: f64,
     effective_at: Timestamp,
 ) -> Result<Experiment, StoreError> {
-    let organisation = actor.organisation;
-    connection.advance(organisation, 0).await?;
+    connection.advance(actor.organisation, 0).await?;
+    let experiment = reallocate(connection, actor.organisation, id, weights, coverage, effective_at).await?;
+    let epoch = experiment.allocations.last().map(|allocation| allocation.epoch);
+    let details =
+        json!({ "agent": experiment.agent, "weights": weights, "coverage": coverage, "epoch": epoch });
+    audit::record(connection, actor, "experiment.split", id, details).await?;
+    Ok(experiment)
+}
+
+/// The same without a line in the audit log, for what writes one of its own.
+pub(crate) async fn reallocate(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    id: ExperimentId,
+    weights: &[f64],
+    coverage: f64,
+    effective_at: Timestamp,
+) -> Result<Experiment, StoreError> {
     let mut experiment = required(connection, organisation, id).await?;
     experiment.status.after(ExperimentAction::Split)?;
     check_split(weights, coverage)?;
@@ -155,9 +191,6 @@ pub(crate) async fn split(
     let sql = "UPDATE experiment SET plan = $3 WHERE organisation = $1 AND id = $2";
     let plan = json!(experiment.plan).to_string();
     connection.execute(sql, vec![organisation.into(), id.into(), plan.into()]).await?;
-    let details =
-        json!({ "agent": experiment.agent, "weights": weights, "coverage": coverage, "epoch": epoch });
-    audit::record(connection, actor, "experiment.split", id, details).await?;
     required(connection, organisation, id).await
 }
 

@@ -91,7 +91,7 @@ pub(crate) struct DecideResponse<'a> {
     /// Its configuration.
     #[schema(value_type = Object)]
     config: &'a RawValue,
-    /// `forced`, `holdout`, `experiment`, `policy`, `champion` or `restored`.
+    /// `forced`, `canary`, `holdout`, `experiment`, `policy`, `champion` or `restored`.
     #[schema(value_type = String)]
     reason: DecisionReason,
     /// The probability with which this version was chosen, over all stages.

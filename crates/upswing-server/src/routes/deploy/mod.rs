@@ -4,4 +4,5 @@ pub(super) mod agents;
 pub(super) mod decide;
 pub(super) mod deployments;
 pub(super) mod policies;
+pub(super) mod rollouts;
 pub(super) mod versions;

@@ -398,6 +398,7 @@ fn plan(
         minimum_seconds: (hours * 3_600.0) as u64,
         planned_units: request.planned_units,
         adaptive: request.adaptive,
+        rollout_margin: None,
     };
     Ok((plan, fresh))
 }
@@ -427,6 +428,7 @@ pub(crate) async fn list(
     let organisation = caller.organisation();
     let all = app.store.experiments(organisation, wanted.agent_id.map(AgentId)).await?;
     let of_status = |e: &&Experiment| match status {
+        _ if e.plan.rollout_margin.is_some() => false,
         Some(status) => e.status == status,
         None => e.status != ExperimentStatus::Archived,
     };
@@ -453,8 +455,17 @@ pub(crate) async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExperimentResponse>, Problem> {
     let organisation = caller.organisation();
-    let experiment = app.store.experiment(organisation, ExperimentId(id)).await?;
+    let experiment = find(&app, organisation, id).await?;
     respond(&app, organisation, &experiment).await.map(Json)
+}
+
+/// An experiment that somebody made. What judges a rollout is the rollout's.
+pub(super) async fn find(app: &App, organisation: OrganisationId, id: Uuid) -> Result<Experiment, Problem> {
+    let experiment = app.store.experiment(organisation, ExperimentId(id)).await?;
+    if experiment.plan.rollout_margin.is_some() {
+        return Err(Problem::not_found("experiment", id));
+    }
+    Ok(experiment)
 }
 
 async fn respond(
@@ -484,7 +495,7 @@ async fn act(
     note: serde_json::Value,
 ) -> Result<Json<ExperimentActedResponse>, Problem> {
     let organisation = caller.organisation();
-    let id = ExperimentId(id);
+    let id = find(app, organisation, id).await?.id;
     let experiment = app.store.act_on_experiment(caller.actor(app.now()), id, action, note).await?;
     app.registry.reload_agent(&app.store, organisation, experiment.agent).await?;
     let status = experiment.status.name();
@@ -547,7 +558,7 @@ pub(crate) async fn stop(
         return Err(Invalid::new("reason", &request.reason, "at most 1000 characters").into());
     }
     let organisation = caller.organisation();
-    let experiment = app.store.experiment(organisation, ExperimentId(id)).await?;
+    let experiment = find(&app, organisation, id).await?;
     let minimum = i64::try_from(experiment.plan.minimum_seconds).unwrap_or(i64::MAX);
     let early = experiment.started_at.is_some_and(|started| app.now() < started.plus_seconds(minimum));
     if early && !request.confirm && experiment.status.after(ExperimentAction::Stop).is_ok() {
@@ -600,10 +611,11 @@ pub(crate) async fn split(
     Json(request): Json<SplitExperimentRequest>,
 ) -> Result<Json<ExperimentResponse>, Problem> {
     let organisation = caller.organisation();
-    let id = ExperimentId(id);
+    let experiment = find(&app, organisation, id).await?;
+    let id = experiment.id;
     let coverage = match request.coverage {
         Some(coverage) => coverage,
-        None => app.store.experiment(organisation, id).await?.plan.coverage,
+        None => experiment.plan.coverage,
     };
     let now = app.now();
     let effective_at = effective_at(&app, now);

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use upswing_domain::{ExperimentId, Timestamp, VersionId};
+use upswing_domain::{Timestamp, VersionId};
 use upswing_learn::evaluate::Results;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -84,7 +84,7 @@ pub(crate) async fn results(
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExperimentResultsResponse>, Problem> {
     let organisation = caller.organisation();
-    let experiment = app.store.experiment(organisation, ExperimentId(id)).await?;
+    let experiment = experiments::find(&app, organisation, id).await?;
     let results = experiments::results(&app, organisation, &experiment).await?;
     let agent = app.registry.agent(organisation, experiment.agent);
     let label = |version: VersionId| Some(agent.as_ref()?.serving().arm(version)?.label.clone());
@@ -117,7 +117,7 @@ pub(crate) async fn history(
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExperimentHistoryResponse>, Problem> {
     let organisation = caller.organisation();
-    let experiment = app.store.experiment(organisation, ExperimentId(id)).await?;
+    let experiment = experiments::find(&app, organisation, id).await?;
     let looks = app.store.experiment_looks(organisation, experiment.id).await?;
     let look = |look: upswing_store::ExperimentLook| {
         let results = RawValue::from_string(look.results)

@@ -1,0 +1,47 @@
+//! What a rollout's tally says: harm, silence, or proof that the new version is as good.
+
+use upswing_domain::{Direction, ExperimentPlan, Judgement, MetricRole};
+use upswing_stats::sequential::Sides;
+
+use super::{MetricTally, Tally};
+
+/// Judges a rollout by what is known now. Harm is found when the average of the guardrails' one-sided e-values reaches
+/// `1/alpha`: an average of e-values is one however they depend on each other, so that alpha covers all guardrails and all looks
+/// together. Without an outcome of both versions in every stream nothing is said. O(metrics).
+///
+/// Source: Vovk, Wang, "E-values: calibration, combination, and applications", Annals of Statistics 49 (2021), arXiv 1912.06116.
+pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
+    let streams = || plan.metrics.iter().zip(&tally.metrics);
+    let guardrails = streams().filter(|(metric, _)| metric.role == MetricRole::Guardrail);
+    let evidence: Vec<(&str, f64)> = guardrails
+        .clone()
+        .map(|(metric, tally)| {
+            let worse = match metric.direction {
+                Direction::Increase => Sides::TreatmentLess,
+                Direction::Decrease => Sides::TreatmentGreater,
+            };
+            let test = tally.pairs.first().and_then(|pair| pair.test.as_ref());
+            (metric.name.as_str(), test.map_or(0.0, |test| test.log_e(worse)))
+        })
+        .collect();
+    let count = evidence.len().max(1) as f64;
+    let harm_e_value = evidence.iter().map(|(_, log_e)| log_e.exp()).sum::<f64>() / count;
+    let culprit = evidence.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let harm = culprit.filter(|_| harm_e_value >= 1.0 / plan.alpha).map(|(name, _)| (*name).to_owned());
+    let goal = streams().find(|(metric, _)| metric.role == MetricRole::Goal);
+    let proof = goal.and_then(|(_, tally)| tally.pairs.first()?.noninferiority.as_ref());
+    let units = |tally: &MetricTally, arm: usize| {
+        tally.arms.get(arm).map_or(0, |arm| u64::try_from(arm.sums.n).unwrap_or(0))
+    };
+    let silent = streams().find(|(_, tally)| units(tally, 0) == 0 || units(tally, 1) == 0);
+    let least = |arm: usize| guardrails.clone().map(|(_, tally)| units(tally, arm)).min().unwrap_or(0);
+    Judgement {
+        harm,
+        harm_e_value,
+        silent: silent.map(|(metric, _)| metric.name.clone()),
+        not_inferior: proof.is_some_and(|test| test.rejected_at().is_some()),
+        goal_e_value: proof.map_or(1.0, |test| test.largest_log_e().exp()),
+        units: least(1),
+        current_units: least(0),
+    }
+}
