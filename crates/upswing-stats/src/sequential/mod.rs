@@ -5,26 +5,47 @@
 //! | do two versions' rates or ratings differ? is the new one worse? (exact, any logged allocation) | [`RandomisationTest`] |
 //! | is the new version at least nearly as good? | [`NonInferiorityTest`] |
 //! | may a canary advance, take over, or must it go? | [`Canary`] |
+//! | by how much do they differ, in an unbounded metric or with features? (many units) | [`AsymptoticSequence`], [`DoublyRobust`] |
+//! | where does one version's rate or rating lie? | [`BettingSequence`], cheaper [`BernsteinSequence`], from counts [`BernoulliSequence`] |
+//! | what would other tools show? | [`MixtureSprt`], [`AsymptoticSequence::approximate`] |
 //!
 //! An *e-process* is a non-negative process whose expectation is at most 1 under the null hypothesis at every stopping
 //! time. By Ville's inequality it reaches `1/alpha` with probability at most alpha, ever. Every function here takes what was
 //! observed as an argument: no clock, no randomness, no storage.
 
 mod alpha;
+pub mod asymptotic;
+pub mod bernoulli;
 pub mod bernoulli_kt;
+pub mod bernstein;
+pub mod betting;
+pub mod boundaries;
+mod bounds;
 mod bytes;
 pub mod canary;
+pub mod doubly_robust;
 mod error;
 mod evidence;
 mod grid;
+pub mod hoeffding;
+pub mod mixture_sprt;
 pub mod noninferiority;
+mod predictable;
 pub mod randomisation;
 
 pub use alpha::Alpha;
+pub use asymptotic::AsymptoticSequence;
+pub use bernoulli::BernoulliSequence;
 pub use bernoulli_kt::BernoulliKtTest;
+pub use bernstein::{BernsteinSequence, Centring};
+pub use betting::BettingSequence;
+pub use bounds::Bounds;
 pub use canary::{Canary, Stream, Unit, Verdict};
+pub use doubly_robust::{DoublyRobust, Prediction};
 pub use error::{InputError, StateError};
 pub use grid::Grid;
+pub use hoeffding::HoeffdingSequence;
+pub use mixture_sprt::MixtureSprt;
 pub use noninferiority::{Margin, NonInferiorityTest};
 pub use randomisation::{RandomisationTest, Sides};
 
