@@ -2,8 +2,8 @@
 
 use super::evidence::{Evidence, log_mean_exp};
 use super::{
-    Alpha, Arm, Grid, InputError, Margin, NonInferiorityTest, RandomisationTest, Sides, StateError, bytes,
-    error,
+    Alpha, Arm, Grid, InputError, Margin, NonInferiorityTest, RandomisationTest, Sides, StateError, Tilts,
+    bytes, error,
 };
 
 /// What has been found out about a new version that serves a growing share of the traffic.
@@ -48,7 +48,8 @@ pub struct Unit<'a> {
 
 /// Judges a canary by guardrails and a goal, valid at every look.
 ///
-/// Each guardrail (errors, refusals, cost in [0, 1]: larger is worse) has a one-sided [`RandomisationTest`]. Harm is found
+/// Each guardrail (errors, refusals, cost in [0, 1]: larger is worse) has a one-sided [`RandomisationTest`] with large
+/// tilts: a canary is there to find what is broken, soon. Harm is found
 /// when the *average* of their e-values reaches `1/alpha`, so a version that is no worse on any guardrail is rolled back
 /// with probability at most alpha, however many guardrails there are and however they depend on each other: the
 /// expectation of an average is the average of expectations, each at most 1, at any stopping time. That needs no independence, which
@@ -104,7 +105,10 @@ impl Canary {
         error::require("guardrails", count as f64, "1 to 100", (1..=MOST_GUARDRAILS).contains(&count))?;
         Ok(Self {
             alpha,
-            guardrails: guardrails.into_iter().map(|grid| RandomisationTest::new(grid, alpha)).collect(),
+            guardrails: guardrails
+                .into_iter()
+                .map(|grid| RandomisationTest::with_tilts(grid, alpha, Tilts::Large))
+                .collect(),
             goal: goal.map(|margin| NonInferiorityTest::new(margin, alpha)),
             units: 0,
             harm: Evidence::default(),
@@ -144,7 +148,11 @@ impl Canary {
             }
         }
         self.units += 1;
-        self.harm.see(self.log_e(), self.units, self.alpha);
+        // The average is at most the largest: mostly this saves its exponentials.
+        let bound = self.guardrails.iter().fold(0.0_f64, |bound, test| bound.max(test.greater_bound()));
+        if self.harm.may_rise(bound) {
+            self.harm.see(self.log_e(), self.units, self.alpha);
+        }
         if self.culprit.is_none() && self.harm.rejected_at().is_some() {
             self.culprit = self.strongest();
         }

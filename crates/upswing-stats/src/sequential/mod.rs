@@ -32,6 +32,7 @@ pub mod mixture_sprt;
 pub mod noninferiority;
 mod predictable;
 pub mod randomisation;
+mod wealth;
 
 pub use alpha::Alpha;
 pub use asymptotic::AsymptoticSequence;
@@ -47,7 +48,7 @@ pub use grid::Grid;
 pub use hoeffding::HoeffdingSequence;
 pub use mixture_sprt::MixtureSprt;
 pub use noninferiority::{Margin, NonInferiorityTest};
-pub use randomisation::{RandomisationTest, Sides};
+pub use randomisation::{RandomisationTest, Sides, Tilts};
 
 /// Which of two versions a unit got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

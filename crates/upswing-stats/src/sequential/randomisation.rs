@@ -1,6 +1,7 @@
 //! The randomisation e-process: do two versions' outcomes differ, whatever the outcomes' distribution?
 
 use super::evidence::{Evidence, log_mean_exp};
+use super::wealth::Wealth;
 use super::{Alpha, Arm, Grid, InputError, StateError, bytes, error};
 
 /// Which difference is looked for.
@@ -15,9 +16,28 @@ pub enum Sides {
     TreatmentLess,
 }
 
-/// How strongly the arms are tilted apart, each in both directions. For rates this is the log odds ratio that a bet is made
-/// on; the mean over bets loses at most `ln 8` to the best of them.
-const TILTS: [f64; TILT_COUNT] = [0.25, 0.5, 1.0, 2.0];
+/// How far apart the bets are. For rates a tilt is the log odds ratio that is bet on; the mean over four of them loses at most
+/// `ln 4` of log evidence to the best one-sided, `ln 8` two-sided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tilts {
+    /// 0.25, 0.5, 1 and 2: for comparing versions that are both worth comparing.
+    #[default]
+    Moderate,
+    /// 0.5, 1, 2 and 4: for harm that is rare until something breaks. 0.5 % failures that become 3 % are a log odds ratio of
+    /// 1.8, 8 % one of 2.9. Small differences take longer.
+    Large,
+}
+
+impl Tilts {
+    fn values(self) -> [f64; TILT_COUNT] {
+        match self {
+            Self::Moderate => [0.25, 0.5, 1.0, 2.0],
+            Self::Large => [0.5, 1.0, 2.0, 4.0],
+        }
+    }
+}
+
 const TILT_COUNT: usize = 4;
 
 /// A test of whether two randomised versions' outcomes differ, valid at every look, without any approximation.
@@ -29,7 +49,7 @@ const TILT_COUNT: usize = 4;
 /// the evidence is multiplied by `q_A(y) / (pi q1(y) + (1 - pi) q0(y))`, where `q1(y) ~ p(y) exp(d y / 2)` and
 /// `q0(y) ~ p(y) exp(-d y / 2)` are bets that the treatment has greater outcomes. If the arm did not matter, the expectation
 /// of this factor over the draw of the arm is exactly 1 for every outcome, so their product is a martingale whatever the
-/// outcomes are and however they drift. The e-value is the mean of the products for d in +-{0.25, 0.5, 1, 2}, or, one-sided,
+/// outcomes are and however they drift. The e-value is the mean of the products for d in +-{0.25, 0.5, 1, 2} (see [`Tilts`]), or, one-sided,
 /// for the positive or the negative ones only.
 ///
 /// **Nulls.** Two-sided: the outcome of a unit does not depend on its arm. `TreatmentGreater`: also everything under which the
@@ -65,6 +85,7 @@ const TILT_COUNT: usize = 4;
 #[serde(into = "Vec<u8>", try_from = "Vec<u8>")]
 pub struct RandomisationTest {
     grid: Grid,
+    bets: Tilts,
     alpha: Alpha,
     /// How often each level was seen in either arm.
     counts: Vec<u64>,
@@ -82,10 +103,10 @@ struct Tilt {
     up: f64,
     /// `sum of weight(y) exp(-d y / 2)`.
     down: f64,
-    /// Log of the product for d: the treatment is greater.
-    greater: f64,
-    /// Log of the product for -d.
-    less: f64,
+    /// The product for d: the treatment is greater.
+    greater: Wealth,
+    /// The product for -d.
+    less: Wealth,
 }
 
 /// For each tilt, what one more unit on a level adds to its sums. Their quotient is `exp(d y)`.
@@ -93,11 +114,16 @@ struct Tilt {
 struct Level([(f64, f64); TILT_COUNT]);
 
 impl RandomisationTest {
-    /// A test that has seen nothing.
+    /// A test that has seen nothing, with moderate tilts.
     pub fn new(grid: Grid, alpha: Alpha) -> Self {
-        let table = table(grid);
+        Self::with_tilts(grid, alpha, Tilts::default())
+    }
+
+    /// A test that has seen nothing.
+    pub fn with_tilts(grid: Grid, alpha: Alpha, bets: Tilts) -> Self {
+        let table = table(grid, bets);
         let weight = 1.0 / grid.len() as f64;
-        let mut tilts = [Tilt { up: 0.0, down: 0.0, greater: 0.0, less: 0.0 }; TILT_COUNT];
+        let mut tilts = [Tilt { up: 0.0, down: 0.0, greater: Wealth::ONE, less: Wealth::ONE }; TILT_COUNT];
         for level in &table {
             for (tilt, (up, down)) in tilts.iter_mut().zip(level.0) {
                 tilt.up += weight * up;
@@ -105,7 +131,7 @@ impl RandomisationTest {
             }
         }
         let (counts, evidence) = (vec![0; grid.len()], [Evidence::default(); 3]);
-        Self { grid, alpha, counts, units: [0; 2], tilts, evidence, table }
+        Self { grid, bets, alpha, counts, units: [0; 2], tilts, evidence, table }
     }
 
     /// Takes the outcome of one unit. `probability_of_treatment` is the probability with which this unit could have got the
@@ -132,8 +158,8 @@ impl RandomisationTest {
             let greater = pi * numerator + (1.0 - pi) * denominator;
             let less = pi * denominator + (1.0 - pi) * numerator;
             let (with, against) = if treated { (numerator, denominator) } else { (denominator, numerator) };
-            tilt.greater += (with / greater).ln();
-            tilt.less += (against / less).ln();
+            tilt.greater.multiply(with / greater);
+            tilt.less.multiply(against / less);
             tilt.up += up;
             tilt.down += down;
         }
@@ -146,17 +172,22 @@ impl RandomisationTest {
     #[inline]
     fn update_evidence(&mut self) {
         let time = self.observations();
-        let largest = |log: fn(&Tilt) -> f64| self.tilts.iter().map(log).fold(f64::NEG_INFINITY, f64::max);
-        let (greater, less) = (largest(|t| t.greater), largest(|t| t.less));
-        let bounds = [greater.max(less), greater, less];
-        for ((side, bound), index) in
-            [Sides::Two, Sides::TreatmentGreater, Sides::TreatmentLess].into_iter().zip(bounds).zip(0..)
-        {
-            // A mean is at most the largest of what it is made of: mostly this saves the exponentials.
-            let rises = self.evidence.get(index).is_some_and(|evidence| evidence.may_rise(bound));
-            if rises {
+        let (mut greater, mut less) = (Wealth::ONE, Wealth::ONE);
+        for tilt in &self.tilts {
+            greater = greater.larger(tilt.greater);
+            less = less.larger(tilt.less);
+        }
+        let sides = [
+            (Sides::Two, greater.larger(less)),
+            (Sides::TreatmentGreater, greater),
+            (Sides::TreatmentLess, less),
+        ];
+        for (place, (side, largest)) in sides.into_iter().enumerate() {
+            // A mean is at most the largest of what it is made of: mostly this saves all logarithms.
+            let rises = |evidence: &Evidence| largest > Wealth::ONE && evidence.may_rise(largest.log());
+            if self.evidence.get(place).is_some_and(rises) {
                 let log_e = self.log_e(side);
-                if let Some(evidence) = self.evidence.get_mut(index) {
+                if let Some(evidence) = self.evidence.get_mut(place) {
                     evidence.see(log_e, time, self.alpha);
                 }
             }
@@ -165,13 +196,20 @@ impl RandomisationTest {
 
     /// The logarithm of the e-value now. It is at least `ln(1/alpha)` with probability at most alpha under the null, ever.
     pub fn log_e(&self, sides: Sides) -> f64 {
-        let greater = self.tilts.iter().map(|t| t.greater);
-        let less = self.tilts.iter().map(|t| t.less);
+        let greater = self.tilts.iter().map(|t| t.greater.log());
+        let less = self.tilts.iter().map(|t| t.less.log());
         match sides {
             Sides::Two => log_mean_exp(greater.chain(less)),
             Sides::TreatmentGreater => log_mean_exp(greater),
             Sides::TreatmentLess => log_mean_exp(less),
         }
+    }
+
+    /// At least the log e-value for a greater treatment now, and at least 0; at most one logarithm.
+    #[inline]
+    pub(super) fn greater_bound(&self) -> f64 {
+        let largest = self.tilts.iter().fold(Wealth::ONE, |largest, tilt| largest.larger(tilt.greater));
+        if largest > Wealth::ONE { largest.log() } else { 0.0 }
     }
 
     /// The largest log e-value so far, at least 0: what it was before the first unit.
@@ -223,17 +261,21 @@ impl RandomisationTest {
         self.alpha
     }
 
-    /// The state as bytes: some 200 for a rate, one to eight more for each further level. What is restored from them continues
+    /// The state as bytes: some 230 for a rate, one to eight more for each further level. What is restored from them continues
     /// with the same bits.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut to = bytes::Writer::new(bytes::Kind::Randomisation);
         to.byte(self.grid.len() as u8);
         to.byte(u8::from(self.grid.rounds()));
+        to.byte(self.bets as u8);
         to.float(self.alpha.value());
         self.counts.iter().for_each(|&count| to.count(count));
         to.count(self.units[1]);
         for tilt in &self.tilts {
-            [tilt.up, tilt.down, tilt.greater, tilt.less].into_iter().for_each(|value| to.float(value));
+            to.float(tilt.up);
+            to.float(tilt.down);
+            tilt.greater.write(&mut to);
+            tilt.less.write(&mut to);
         }
         self.evidence.iter().for_each(|evidence| evidence.write(&mut to));
         to.finish()
@@ -252,8 +294,13 @@ impl RandomisationTest {
             _ => return Err(StateError::Corrupt),
         };
         let grid = grid.map_err(|_| StateError::Corrupt)?;
+        let bets = match from.byte()? {
+            0 => Tilts::Moderate,
+            1 => Tilts::Large,
+            _ => return Err(StateError::Corrupt),
+        };
         let alpha = Alpha::new(from.float()?).map_err(|_| StateError::Corrupt)?;
-        let mut test = Self::new(grid, alpha);
+        let mut test = Self::with_tilts(grid, alpha, bets);
         let mut observations = 0_u64;
         for (count, level) in test.counts.iter_mut().zip(&test.table) {
             *count = from.count()?;
@@ -270,8 +317,8 @@ impl RandomisationTest {
             let near = |sum: f64| move |value: f64| (value / sum - 1.0).abs() < 1e-6;
             tilt.up = from.finite(near(tilt.up))?;
             tilt.down = from.finite(near(tilt.down))?;
-            tilt.greater = from.finite(|_| true)?;
-            tilt.less = from.finite(|_| true)?;
+            tilt.greater = Wealth::read(&mut from)?;
+            tilt.less = Wealth::read(&mut from)?;
         }
         for evidence in &mut test.evidence {
             *evidence = Evidence::read(&mut from, observations, alpha)?;
@@ -295,10 +342,10 @@ impl TryFrom<Vec<u8>> for RandomisationTest {
     }
 }
 
-fn table(grid: Grid) -> Vec<Level> {
+fn table(grid: Grid, bets: Tilts) -> Vec<Level> {
     let level = |place| {
         let half = grid.value(place) / 2.0;
-        Level(TILTS.map(|d| ((d * half).exp(), (-d * half).exp())))
+        Level(bets.values().map(|d| ((d * half).exp(), (-d * half).exp())))
     };
     (0..grid.len()).map(level).collect()
 }
@@ -350,9 +397,14 @@ mod tests {
                 assert!((e - 1.0).abs() < 1e-12, "{outcomes:?} {sides:?}: {e}");
             }
         }
-        for sides in ALL {
+        for (sides, bets) in ALL.into_iter().zip([Tilts::Large, Tilts::Moderate, Tilts::Large]) {
             let outcomes = [0.25, 1.0, 0.0, 0.75, 0.75, 0.5, 1.0, 0.0];
-            let e = expectation(&test(Grid::levels(5).unwrap()), &mut Vec::new(), &outcomes, sides);
+            let e = expectation(
+                &RandomisationTest::with_tilts(Grid::levels(5).unwrap(), Alpha::default(), bets),
+                &mut Vec::new(),
+                &outcomes,
+                sides,
+            );
             assert!((e - 1.0).abs() < 1e-12, "{sides:?}: {e}");
         }
     }
@@ -503,7 +555,7 @@ mod tests {
     #[test]
     fn states_of_others_are_refused() {
         let bytes = test(Grid::binary()).to_bytes();
-        assert!(bytes.len() < 250, "{}", bytes.len());
+        assert!(bytes.len() < 270, "{}", bytes.len());
         assert_eq!(RandomisationTest::from_bytes(&[]), Err(StateError::Corrupt));
         assert_eq!(RandomisationTest::from_bytes(&[9, 1]), Err(StateError::Version(9)));
         assert_eq!(RandomisationTest::from_bytes(&[1, 2, 0, 0, 0, 0]), Err(StateError::Kind));
