@@ -71,7 +71,10 @@ impl Default for Margin {
 /// | 1:9 | five stars, mean 0.74 | 4,119 | 4,671 | 5,206 |
 ///
 /// **Null.** At no time does the new version's mean, given the past, exceed r times the current's mean of the same time (minus
-/// the margin). Both may drift. **What must hold:** one outcome per unit, and whether there is one must not depend on the
+/// the margin). Both may drift. Rejected, it says that the new version was better than that at some time, not for ever: one that breaks
+/// later is for the guardrails to find.
+///
+/// **What must hold:** one outcome per unit, and whether there is one must not depend on the
 /// outcome in one arm more than in the other.
 ///
 /// An observation costs O(1), the state is a few hundred bytes. The order matters: two tests cannot be merged.
