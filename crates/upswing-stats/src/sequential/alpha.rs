@@ -9,7 +9,8 @@ use super::InputError;
 /// assert_eq!(Alpha::new(0.05).unwrap().value(), 0.05);
 /// assert!(Alpha::new(0.0).is_err() && Alpha::new(f64::NAN).is_err());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "f64", try_from = "f64")]
 pub struct Alpha(f64);
 
 impl Alpha {
@@ -39,5 +40,19 @@ impl Default for Alpha {
     /// 0.05.
     fn default() -> Self {
         Self(0.05)
+    }
+}
+
+impl From<Alpha> for f64 {
+    fn from(alpha: Alpha) -> Self {
+        alpha.0
+    }
+}
+
+impl TryFrom<f64> for Alpha {
+    type Error = InputError;
+
+    fn try_from(alpha: f64) -> Result<Self, InputError> {
+        Self::new(alpha)
     }
 }

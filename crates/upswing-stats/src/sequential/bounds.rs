@@ -1,7 +1,7 @@
 //! Two bounds that move towards each other.
 
 /// The values of a mean that are not excluded.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Bounds {
     /// The lower bound.
     pub low: f64,

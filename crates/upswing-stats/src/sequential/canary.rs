@@ -7,7 +7,8 @@ use super::{
 };
 
 /// What has been found out about a new version that serves a growing share of the traffic.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
     /// It does harm: roll back. Once found, this stays the verdict.
     Harm {
@@ -17,7 +18,10 @@ pub enum Verdict {
         log_e: f64,
     },
     /// One of the streams has no outcome of one of the versions, so nothing can be said: it must not advance.
-    Silent(Stream),
+    Silent {
+        /// The first such stream.
+        stream: Stream,
+    },
     /// No harm was found, and it is not worse than the margin allows: it may take over.
     NotInferior,
     /// No harm was found so far: it may advance, but not take over.
@@ -25,7 +29,8 @@ pub enum Verdict {
 }
 
 /// One of the streams of outcomes that a canary is judged by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// A guardrail, by its place in the design.
     Guardrail(usize),
@@ -62,6 +67,7 @@ pub struct Unit<'a> {
 /// The goal has a [`NonInferiorityTest`] at the same alpha: a version that is worse by the margin is ever found
 /// [`Verdict::NotInferior`] with probability at most alpha. Without a goal that verdict does not occur. No harm found is
 /// not good enough, and silence even less: a version that answers nothing has no errors.
+/// A stream that dries up later is for the caller to notice: nothing here has a clock.
 ///
 /// An observation costs O(guardrails). The order matters: two cannot be merged.
 ///
@@ -72,7 +78,7 @@ pub struct Unit<'a> {
 /// use upswing_stats::sequential::{Alpha, Arm, Canary, Grid, Margin, Unit, Verdict};
 ///
 /// let mut canary = Canary::new(vec![Grid::binary()], Some(Margin::default()), Alpha::new(0.05)?)?;
-/// assert!(matches!(canary.verdict(), Verdict::Silent(_)));
+/// assert!(matches!(canary.verdict(), Verdict::Silent { .. }));
 /// for (arm, error) in [(Arm::Control, 0.0), (Arm::Treatment, 1.0)].repeat(20) {
 ///     let guardrails = &[Some(error)];
 ///     canary.observe(Unit { arm, probability_of_treatment: 0.5, guardrails, goal: Some(1.0 - error) })?;
@@ -171,7 +177,7 @@ impl Canary {
             return Verdict::Harm { guardrail, log_e: self.harm.maximum() };
         }
         if let Some(stream) = self.silent() {
-            return Verdict::Silent(stream);
+            return Verdict::Silent { stream };
         }
         match &self.goal {
             Some(test) if test.rejected_at().is_some() => Verdict::NotInferior,
@@ -296,7 +302,7 @@ mod tests {
     #[test]
     fn silence_promotes_nothing() {
         let mut canary = canary();
-        assert_eq!(canary.verdict(), Verdict::Silent(Stream::Guardrail(0)));
+        assert_eq!(canary.verdict(), Verdict::Silent { stream: Stream::Guardrail(0) });
         for _ in 0..300 {
             canary.observe(unit(Arm::Control, &[Some(0.0), Some(0.25)], Some(1.0))).unwrap();
             canary.observe(unit(Arm::Treatment, &[Some(0.0), None], Some(1.0))).unwrap();
@@ -304,7 +310,7 @@ mod tests {
         assert!(canary.goal().unwrap().rejected_at().is_some());
         assert_eq!(
             canary.verdict(),
-            Verdict::Silent(Stream::Guardrail(1)),
+            Verdict::Silent { stream: Stream::Guardrail(1) },
             "its second guardrail is not heard of"
         );
         canary.observe(unit(Arm::Treatment, &[None, Some(0.25)], None)).unwrap();

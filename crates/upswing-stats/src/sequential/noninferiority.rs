@@ -4,7 +4,8 @@ use super::evidence::{Evidence, log_mean_exp};
 use super::{Alpha, Arm, InputError, StateError, bytes, error};
 
 /// How much worse is too much. Outcomes are oriented so that larger is better.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "Form", try_from = "Form")]
 pub struct Margin {
     /// The null is `new <= ratio * current - offset`.
     ratio: f64,
@@ -14,7 +15,8 @@ pub struct Margin {
 impl Margin {
     /// The new version's mean must be more than `ratio` times the current's, `ratio` in (0, 1). The default is 0.95.
     ///
-    /// A ratio of a mean near 0 asks for the impossible: with 2 % good outcomes 0.95 is a difference of a thousandth.
+    /// What a ratio allows depends on the mean. 0.95 of 99.5 % good outcomes lets failures rise from 0.5 % to 5.5 %, and 0.95 of
+    /// 2 % is a difference of a thousandth, which takes a million units to show. Use an absolute margin there.
     ///
     /// # Errors
     /// Outside of (0, 1).
@@ -39,6 +41,31 @@ impl Default for Margin {
     /// 0.95 of the current version's mean.
     fn default() -> Self {
         Self { ratio: 0.95, offset: 0.0 }
+    }
+}
+
+/// How a margin is written down.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Relative(f64),
+    Absolute(f64),
+}
+
+impl From<Margin> for Form {
+    fn from(margin: Margin) -> Self {
+        if margin.offset > 0.0 { Self::Absolute(margin.offset) } else { Self::Relative(margin.ratio) }
+    }
+}
+
+impl TryFrom<Form> for Margin {
+    type Error = InputError;
+
+    fn try_from(form: Form) -> Result<Self, InputError> {
+        match form {
+            Form::Relative(ratio) => Self::relative(ratio),
+            Form::Absolute(difference) => Self::absolute(difference),
+        }
     }
 }
 
@@ -409,6 +436,21 @@ mod tests {
         for bad in [0.0, 1.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Margin::relative(bad).is_err() && Margin::absolute(bad).is_err());
         }
+    }
+
+    #[test]
+    fn margins_and_states_pass_through_json() {
+        for margin in margins() {
+            let text = serde_json::to_string(&margin).unwrap();
+            assert_eq!(serde_json::from_str::<Margin>(&text).unwrap(), margin);
+            let mut test = NonInferiorityTest::new(margin, Alpha::default());
+            test.observe(Arm::Control, 0.3, 0.1).unwrap();
+            let text = serde_json::to_string(&test).unwrap();
+            assert_eq!(serde_json::from_str::<NonInferiorityTest>(&text).unwrap(), test);
+        }
+        assert!(serde_json::from_str::<Margin>(r#"{"relative":1.5}"#).is_err());
+        assert!(serde_json::from_str::<Alpha>("0").is_err());
+        assert!(serde_json::from_str::<NonInferiorityTest>("[1,3,7]").is_err());
     }
 
     fn stream() -> impl Strategy<Value = Vec<(bool, f64, f64)>> {

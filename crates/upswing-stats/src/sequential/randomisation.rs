@@ -342,6 +342,47 @@ impl TryFrom<Vec<u8>> for RandomisationTest {
     }
 }
 
+/// About how many units the test takes to reject, in the middle of their distribution: `ln(1/alpha)` over the divergence of
+/// each arm's distribution from the mixture of both, weighted by allocation.
+///
+/// The distributions are probabilities of the levels, `[1 - rate, rate]` for a rate. One-sided tests are within some ten per cent
+/// of it, two-sided ones take a quarter more. `None` where it does not exist: distributions of different lengths, that do not
+/// sum to 1, have negative parts or do not differ, or an allocation outside of (0, 1).
+///
+/// ```
+/// use upswing_stats::sequential::{Alpha, randomisation};
+/// let units = randomisation::expected_units(&[0.9, 0.1], &[0.8, 0.2], 0.5, Alpha::new(0.05)?).unwrap();
+/// assert!((units - 300.0).abs() < 1.0);
+/// # Ok::<(), upswing_stats::sequential::InputError>(())
+/// ```
+pub fn expected_units(
+    control: &[f64],
+    treatment: &[f64],
+    probability_of_treatment: f64,
+    alpha: Alpha,
+) -> Option<f64> {
+    let pi = error::allocation(probability_of_treatment).ok()?;
+    let distribution = |shares: &[f64]| {
+        shares.iter().all(|&share| share >= 0.0) && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9
+    };
+    if control.len() != treatment.len() || !distribution(control) || !distribution(treatment) {
+        return None;
+    }
+    let information: f64 = control
+        .iter()
+        .zip(treatment)
+        .map(|(&c, &t)| {
+            let mixture = pi * t + (1.0 - pi) * c;
+            let part = |weight: f64, share: f64| {
+                if share > 0.0 { weight * share * (share / mixture).ln() } else { 0.0 }
+            };
+            part(pi, t) + part(1.0 - pi, c)
+        })
+        .sum();
+    // Below this the arms are the same but for rounding.
+    (information > 1e-15).then(|| alpha.log_threshold() / information)
+}
+
 fn table(grid: Grid, bets: Tilts) -> Vec<Level> {
     let level = |place| {
         let half = grid.value(place) / 2.0;
@@ -368,21 +409,20 @@ mod tests {
         0.5 + 0.3 * (score + history.len() as f64 / 10.0).sin()
     }
 
-    /// The sum of probability times e-value over all ways to assign arms to these outcomes.
-    fn expectation(
-        test: &RandomisationTest,
-        history: &mut Vec<(Arm, f64)>,
-        rest: &[f64],
-        sides: Sides,
-    ) -> f64 {
-        let Some((&outcome, rest)) = rest.split_first() else { return test.log_e(sides).exp() };
+    /// The sum of probability times e-value over all ways to assign arms to these outcomes, for each of [`ALL`].
+    fn expectation(test: &RandomisationTest, history: &mut Vec<(Arm, f64)>, rest: &[f64]) -> [f64; 3] {
+        let Some((&outcome, rest)) = rest.split_first() else {
+            return ALL.map(|sides| test.log_e(sides).exp());
+        };
         let pi = adaptive(history);
-        let mut sum = 0.0;
+        let mut sum = [0.0; 3];
         for (arm, probability) in [(Arm::Treatment, pi), (Arm::Control, 1.0 - pi)] {
             let mut next = test.clone();
             next.observe(arm, outcome, pi).unwrap();
             history.push((arm, outcome));
-            sum += probability * expectation(&next, history, rest, sides);
+            for (sum, e) in sum.iter_mut().zip(expectation(&next, history, rest)) {
+                *sum += probability * e;
+            }
             history.pop();
         }
         sum
@@ -392,20 +432,14 @@ mod tests {
     fn under_the_null_the_expectation_is_exactly_one_for_every_sequence_of_outcomes() {
         for outcomes in 0..256_u32 {
             let outcomes: Vec<f64> = (0..8).map(|bit| f64::from(outcomes >> bit & 1)).collect();
-            for sides in ALL {
-                let e = expectation(&test(Grid::binary()), &mut Vec::new(), &outcomes, sides);
-                assert!((e - 1.0).abs() < 1e-12, "{outcomes:?} {sides:?}: {e}");
-            }
+            let e = expectation(&test(Grid::binary()), &mut Vec::new(), &outcomes);
+            assert!(e.iter().all(|e| (e - 1.0).abs() < 1e-12), "{outcomes:?}: {e:?}");
         }
-        for (sides, bets) in ALL.into_iter().zip([Tilts::Large, Tilts::Moderate, Tilts::Large]) {
+        for tilts in [Tilts::Moderate, Tilts::Large] {
             let outcomes = [0.25, 1.0, 0.0, 0.75, 0.75, 0.5, 1.0, 0.0];
-            let e = expectation(
-                &RandomisationTest::with_tilts(Grid::levels(5).unwrap(), Alpha::default(), bets),
-                &mut Vec::new(),
-                &outcomes,
-                sides,
-            );
-            assert!((e - 1.0).abs() < 1e-12, "{sides:?}: {e}");
+            let stars = RandomisationTest::with_tilts(Grid::levels(5).unwrap(), Alpha::default(), tilts);
+            let e = expectation(&stars, &mut Vec::new(), &outcomes);
+            assert!(e.iter().all(|e| (e - 1.0).abs() < 1e-12), "{tilts:?}: {e:?}");
         }
     }
 
@@ -463,6 +497,20 @@ mod tests {
         }
         assert_eq!(actual.counts(), [0, 1, 1, 0, 1]);
         assert_eq!((actual.units(Arm::Control), actual.units(Arm::Treatment)), (1, 2));
+    }
+
+    #[test]
+    fn expected_units_exist_only_where_arms_differ() {
+        let units = |c: &[f64], t: &[f64], pi| expected_units(c, t, pi, Alpha::default());
+        assert!(
+            units(&[0.5, 0.5], &[0.4, 0.6], 0.5).unwrap() < units(&[0.5, 0.5], &[0.4, 0.6], 0.1).unwrap()
+        );
+        assert!(units(&[1.0, 0.0], &[0.0, 1.0], 0.5).is_some());
+        assert_eq!(units(&[0.3, 0.7], &[0.3, 0.7], 0.5), None);
+        assert_eq!(units(&[0.3, 0.7], &[1.0], 0.5), None);
+        assert_eq!(units(&[0.3, 0.6], &[0.3, 0.7], 0.5), None);
+        assert_eq!(units(&[0.3, f64::NAN], &[0.3, 0.7], 0.5), None);
+        assert_eq!(units(&[0.3, 0.7], &[0.4, 0.6], 1.0), None);
     }
 
     #[test]
