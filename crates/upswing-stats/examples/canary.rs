@@ -2,14 +2,15 @@
 //!
 //!     cargo run --release -p upswing-stats --example canary -- 1000
 //!
-//! The stable version fails 0.5 % of requests. Requests arrive as a Poisson process; the new version's share starts at 5 % and
-//! rises by 5 points a minute to 50 %, which is reached after nine minutes and kept to the end. One guardrail, the failure; the
-//! goal is success. Harm is acted on at once; the median is of the minute it was found in, counted from 1. Figures of
-//! `../shared/reference/experiments.json`, key `simulations`, stand beside, marked where they differ by more than three
-//! standard errors.
+//! The stable version fails 0.5 % of requests. Requests arrive as a Poisson process; the new version's share starts at 5
+//! % and rises by 5 points a minute to 50 %, which is reached after nine minutes and kept to the end. One guardrail, the
+//! failure; the goal is success. Harm is acted on at once; the median is of the minute it was found in, counted from 1.
+//! Figures of `../shared/reference/experiments.json`, key `simulations`, stand beside, marked where they differ by more
+//! than three standard errors.
 //!
-//! A version that fails 3 % serves 0.975 times as many good answers as the stable one: by the relative margin of 0.95 it *is*
-//! not inferior, and only the guardrail stands against it. For a goal near 1 use an absolute margin, as in the last column.
+//! A version that fails 3 % serves 0.975 times as many good answers as the stable one: by the relative margin of 0.95 it
+//! *is* not inferior, and only the guardrail stands against it. For a goal near 1 use an absolute margin, as in the last
+//! column.
 #![expect(clippy::print_stdout, reason = "its output is a table")]
 
 use upswing_stats::sequential::{
@@ -20,7 +21,8 @@ const STABLE: f64 = 0.005;
 /// So many runs were behind the reference's figures: its percentages are multiples of 1/500 for the e-process.
 const REFERENCE_RUNS: f64 = 500.0;
 
-/// What was simulated, and what the reference says: the share of rollbacks in percent, the median minute, bad responses served.
+/// What was simulated, and what the reference says: the share of rollbacks in percent, the median minute, bad responses
+/// served.
 struct Case {
     per_minute: f64,
     failing: f64,

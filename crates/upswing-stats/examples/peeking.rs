@@ -2,11 +2,11 @@
 //!
 //!     cargo run --release -p upswing-stats --example peeking -- 500
 //!
-//! Units get either version with probability 1/2, and every test is looked at after each of 2,000 units, from the first on
-//! (the z test from the tenth of either arm on).
-//! A cell is the share of streams that were ever rejected and the median unit of rejection (">" when less than half were),
-//! and below it the same of `../shared/reference/experiments.json` (key `simulations`), with a `!` where they are more than
-//! three standard errors apart. At a null the share is the false-positive rate, which must not exceed 0.05.
+//! Units get either version with probability 1/2, and every test is looked at after each of 2,000 units, from the first
+//! on (the z test from the tenth of either arm on). A cell is the share of streams that were ever rejected and the median
+//! unit of rejection (">" when less than half were), and below it the same of `../shared/reference/experiments.json` (key
+//! `simulations`), with a `!` where they are more than three standard errors apart. At a null the share is the
+//! false-positive rate, which must not exceed 0.05.
 //!
 //! The reference does not say how its stars are distributed; these have the standard deviation of 1.3 stars that its
 //! stopping times imply, so stars compare roughly.

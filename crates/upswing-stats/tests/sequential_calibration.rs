@@ -1,5 +1,5 @@
-//! Error rates over whole streams, looked at after every unit. That e-processes are martingales is checked exactly beside each;
-//! this guards what is built around them: thresholds, running intersections, the first rejection.
+//! Error rates over whole streams, looked at after every unit. That e-processes are martingales is checked exactly beside
+//! each; this guards what is built around them: thresholds, running intersections, the first rejection.
 //!
 //! A rate may exceed alpha by three standard errors of the number of streams: with 400 and alpha 0.1, 0.045.
 

@@ -4,16 +4,17 @@ use super::{Alpha, InputError, error};
 
 /// The boundary of an asymptotic confidence sequence, tuned to be narrowest at a planned number of units.
 ///
-/// Use it around any estimate that is asymptotically a mean: a difference of means, of ratios, a doubly robust effect. It holds
-/// at every look once units are many, like the central limit theorem does for one look; with few events it does not, so use
-/// [`super::RandomisationTest`] there. Do not apply it to a *relative* effect by the delta method: that has 12 to 19 % false
-/// positives at a nominal 5 % when conversions are few. Test the absolute effect, or the log ratio, and report the relative one.
+/// Use it around any estimate that is asymptotically a mean: a difference of means, of ratios, a doubly robust effect. It
+/// holds at every look once units are many, like the central limit theorem does for one look; with few events it does
+/// not, so use [`super::RandomisationTest`] there. Do not apply it to a *relative* effect by the delta method: that has
+/// 12 to 19 % false positives at a nominal 5 % when conversions are few. Test the absolute effect, or the log ratio, and
+/// report the relative one.
 ///
 /// With standard deviation s of what a unit adds and t units the half-width is
 /// `s sqrt(2 (t r^2 + 1) / (t^2 r^2) ln(sqrt(t r^2 + 1) / alpha))`.
 ///
-/// Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences",
-/// Annals of Statistics 52 (2024), arXiv 2103.06476.
+/// Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
+/// sequences", Annals of Statistics 52 (2024), arXiv 2103.06476.
 ///
 /// ```
 /// use upswing_stats::sequential::{Alpha, AsymptoticSequence};
@@ -29,7 +30,8 @@ pub struct AsymptoticSequence {
 }
 
 impl AsymptoticSequence {
-    /// Narrowest at `planned` units, exactly: `r^2 = (-W(-alpha^2 / e) - 1) / planned`, W the lower branch of Lambert's function.
+    /// Narrowest at `planned` units, exactly: `r^2 = (-W(-alpha^2 / e) - 1) / planned`, W the lower branch of Lambert's
+    /// function.
     ///
     /// # Errors
     /// A planned number that is not positive.
@@ -47,8 +49,8 @@ impl AsymptoticSequence {
         Self::tuned((y - 1.0) / planned_units(planned)?, alpha)
     }
 
-    /// Nearly narrowest at `planned` units, by the approximation `r^2 = (-2 ln alpha + ln(1 - 2 ln alpha)) / planned` that
-    /// other tools use: 5,000 reproduces GrowthBook.
+    /// Nearly narrowest at `planned` units, by the approximation `r^2 = (-2 ln alpha + ln(1 - 2 ln alpha)) / planned`
+    /// that other tools use: 5,000 reproduces GrowthBook.
     ///
     /// # Errors
     /// A planned number that is not positive.
@@ -80,8 +82,8 @@ impl AsymptoticSequence {
         Ok(s * self.boundary(1.0, units)?)
     }
 
-    /// The half-width around an estimate with a standard error, made of `units` in all: the standard deviation that one unit
-    /// would have is `standard_error sqrt(units)`.
+    /// The half-width around an estimate with a standard error, made of `units` in all: the standard deviation that one
+    /// unit would have is `standard_error sqrt(units)`.
     ///
     /// # Errors
     /// A standard error that is negative, no units, or one that is not finite.
@@ -91,8 +93,8 @@ impl AsymptoticSequence {
         self.half_width(s * units.sqrt(), units)
     }
 
-    /// The half-width around the mean of `units` whose average conditional variance is `variance`, where that may change on the
-    /// way (Lyapunov's condition): `sqrt(2 (t v r^2 + 1) / (t^2 r^2) ln(sqrt(t v r^2 + 1) / alpha))`.
+    /// The half-width around the mean of `units` whose average conditional variance is `variance`, where that may change
+    /// on the way (Lyapunov's condition): `sqrt(2 (t v r^2 + 1) / (t^2 r^2) ln(sqrt(t v r^2 + 1) / alpha))`.
     ///
     /// Here r is tuned in units of variance: for a typical variance v, plan for `planned v`.
     ///

@@ -5,12 +5,12 @@ use super::{Alpha, Bounds, InputError, error};
 
 /// An interval for a rate that is valid at every look, from the counts alone.
 ///
-/// Use it to display one version's rate where only counts are kept: unlike [`super::BettingSequence`] it does not depend on the
-/// order, so counts may be merged. It is exact for independent outcomes of one rate, and narrowest after about the planned
-/// number of trials.
+/// Use it to display one version's rate where only counts are kept: unlike [`super::BettingSequence`] it does not depend
+/// on the order, so counts may be merged. It is exact for independent outcomes of one rate, and narrowest after about the
+/// planned number of trials.
 ///
-/// Source: Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of
-/// Statistics 49 (2021), arXiv 1810.08240, the two-sided beta-binomial mixture, inverted.
+/// Source: Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals
+/// of Statistics 49 (2021), arXiv 1810.08240, the two-sided beta-binomial mixture, inverted.
 ///
 /// ```
 /// use upswing_stats::sequential::{Alpha, BernoulliSequence};

@@ -3,15 +3,16 @@
 use super::evidence::Evidence;
 use super::{Alpha, Arm, InputError, StateError, bytes, error};
 
-/// A test of whether two randomised versions' rates differ, which learns both rates instead of betting on fixed differences.
+/// A test of whether two randomised versions' rates differ, which learns both rates instead of betting on fixed
+/// differences.
 ///
-/// As [`super::RandomisationTest`] for outcomes 0 and 1, but `q1` and `q0` are the arms' own rates so far, each started with 1/2
-/// success and 1/2 failure (Krichevsky and Trofimov). It pays for learning two rates: from 10 % to 20 % and
-/// from 50 % to 60 % tilts stop an eighth and a third earlier. It wins when the difference is far beyond the largest tilt.
+/// As [`super::RandomisationTest`] for outcomes 0 and 1, but `q1` and `q0` are the arms' own rates so far, each started
+/// with 1/2 success and 1/2 failure (Krichevsky and Trofimov). It pays for learning two rates: from 10 % to 20 % and from
+/// 50 % to 60 % tilts stop an eighth and a third earlier. It wins when the difference is far beyond the largest tilt.
 /// Two-sided only.
 ///
-/// Source: Turner, Ly, Grünwald, "Generic E-variables for exact sequential k-sample tests that allow for optional stopping",
-/// Journal of Statistical Planning and Inference 230 (2024), arXiv 2106.02693.
+/// Source: Turner, Ly, Grünwald, "Generic E-variables for exact sequential k-sample tests that allow for optional
+/// stopping", Journal of Statistical Planning and Inference 230 (2024), arXiv 2106.02693.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "Vec<u8>", try_from = "Vec<u8>")]
 pub struct BernoulliKtTest {

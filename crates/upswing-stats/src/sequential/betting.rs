@@ -14,17 +14,17 @@ enum Bets {
 
 /// A confidence sequence for the mean of outcomes in [0, 1], usually the tightest there is for few outcomes.
 ///
-/// Use it to display one version's rate or rating while it grows. To compare versions use [`super::RandomisationTest`]: that two
-/// intervals overlap says little. It is exact for outcomes whose mean given the past is constant.
+/// Use it to display one version's rate or rating while it grows. To compare versions use [`super::RandomisationTest`]:
+/// that two intervals overlap says little. It is exact for outcomes whose mean given the past is constant.
 ///
-/// A gambler against each value m wins money when the mean lies elsewhere, fairly when m is the mean; values
-/// against which `1/alpha` was won are excluded. *Hedged* bets the variance-dependent amounts of
-/// `l_t = sqrt(2 ln(2/alpha) / (v_(t-1) t ln(1 + t)))`, capped at `1/(2 m)` upwards and `1/(2 (1 - m))` downwards, and keeps m
-/// when neither half of the capital has won. *Diversified Kelly* spreads the capital over fixed shares `i/(D + 1)` of the bets that
-/// could lose everything: it needs no variance and is tighter at first.
+/// A gambler against each value m wins money when the mean lies elsewhere, fairly when m is the mean; values against
+/// which `1/alpha` was won are excluded. *Hedged* bets the variance-dependent amounts of `l_t = sqrt(2 ln(2/alpha) /
+/// (v_(t-1) t ln(1 + t)))`, capped at `1/(2 m)` upwards and `1/(2 (1 - m))` downwards, and keeps m when neither half of
+/// the capital has won. *Diversified Kelly* spreads the capital over fixed shares `i/(D + 1)` of the bets that could lose
+/// everything: it needs no variance and is tighter at first.
 ///
-/// m runs over a grid, 1,000 steps by default, to whose width intervals are rounded outwards. An outcome costs O(steps), a few
-/// microseconds (times D for diversified bets), and so does the memory.
+/// m runs over a grid, 1,000 steps by default, to whose width intervals are rounded outwards. An outcome costs O(steps),
+/// a few microseconds (times D for diversified bets), and so does the memory.
 ///
 /// Source: Waudby-Smith, Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86 (2024), arXiv
 /// 2010.09686: theorem 3 (hedged), appendix B.5 (diversified Kelly).
@@ -44,8 +44,8 @@ pub struct BettingSequence {
     alpha: Alpha,
     steps: usize,
     bets: Bets,
-    /// Wealth of bets that the mean is above and below `place / steps`; for diversified bets the shares one after the other.
-    /// Small ones may vanish in rounding to 0, which only ever widens the interval.
+    /// Wealth of bets that the mean is above and below `place / steps`; for diversified bets the shares one after the
+    /// other. Small ones may vanish in rounding to 0, which only ever widens the interval.
     above: Vec<f64>,
     below: Vec<f64>,
     running: Bounds,
@@ -152,8 +152,8 @@ impl BettingSequence {
         self.now
     }
 
-    /// The intersection of all intervals so far, which is valid too. It is empty when the outcomes' mean has moved so far that
-    /// no single value is left.
+    /// The intersection of all intervals so far, which is valid too. It is empty when the outcomes' mean has moved so far
+    /// that no single value is left.
     pub fn running(&self) -> Bounds {
         self.running
     }

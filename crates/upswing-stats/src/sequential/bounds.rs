@@ -13,8 +13,8 @@ impl Bounds {
     /// All of [0, 1]: nothing is excluded.
     pub const UNIT: Self = Self { low: 0.0, high: 1.0 };
 
-    /// Whether every value is excluded. A sequence for a mean that stays what it is gets there with probability at most alpha;
-    /// usually it says that the mean has moved.
+    /// Whether every value is excluded. A sequence for a mean that stays what it is gets there with probability at most
+    /// alpha; usually it says that the mean has moved.
     pub fn is_empty(self) -> bool {
         self.low > self.high
     }
@@ -30,8 +30,8 @@ impl Bounds {
         Self { low: self.low.max(other.low), high: self.high.min(other.high) }
     }
 
-    /// From the outermost of the values `0, 1/steps, .., 1` that are not excluded, and one step further to either side for what
-    /// lies between: nothing is said of the values in between two that were asked. Empty when all are excluded.
+    /// From the outermost of the values `0, 1/steps, .., 1` that are not excluded, and one step further to either side
+    /// for what lies between: nothing is said of the values in between two that were asked. Empty when all are excluded.
     pub fn on_grid(steps: usize, mut kept: impl FnMut(usize) -> bool) -> Self {
         let step = 1.0 / steps as f64;
         let first = (0..=steps).find(|&place| kept(place));

@@ -54,15 +54,14 @@ pub struct Unit<'a> {
 /// Judges a canary by guardrails and a goal, valid at every look.
 ///
 /// Each guardrail (errors, refusals, cost in [0, 1]: larger is worse) has a one-sided [`RandomisationTest`] with large
-/// tilts: a canary is there to find what is broken, soon. Harm is found
-/// when the *average* of their e-values reaches `1/alpha`, so a version that is no worse on any guardrail is rolled back
-/// with probability at most alpha, however many guardrails there are and however they depend on each other: the
-/// expectation of an average is the average of expectations, each at most 1, at any stopping time. That needs no independence, which
-/// a product would, and for k guardrails costs at most `ln k` of log evidence, where correcting p-values by Bonferroni costs
-/// the same at best.
+/// tilts: a canary is there to find what is broken, soon. Harm is found when the *average* of their e-values reaches
+/// `1/alpha`, so a version that is no worse on any guardrail is rolled back with probability at most alpha, however many
+/// guardrails there are and however they depend on each other: the expectation of an average is the average of
+/// expectations, each at most 1, at any stopping time. That needs no independence, which a product would, and for k
+/// guardrails costs at most `ln k` of log evidence, where correcting p-values by Bonferroni costs the same at best.
 ///
-/// All outcomes of a unit are taken in one step. If one were known, with the arm, before another, the arm would no longer be
-/// random for the other, and looking in between could cheat.
+/// All outcomes of a unit are taken in one step. If one were known, with the arm, before another, the arm would no longer
+/// be random for the other, and looking in between could cheat.
 ///
 /// The goal has a [`NonInferiorityTest`] at the same alpha: a version that is worse by the margin is ever found
 /// [`Verdict::NotInferior`] with probability at most alpha. Without a goal that verdict does not occur. No harm found is
@@ -218,7 +217,8 @@ impl Canary {
         self.goal.as_ref()
     }
 
-    /// The state as bytes: some 200 a guardrail and 150 for the goal. What is restored from them continues with the same bits.
+    /// The state as bytes: some 200 a guardrail and 150 for the goal. What is restored from them continues with the same
+    /// bits.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut to = bytes::Writer::new(bytes::Kind::Canary);
         to.float(self.alpha.value());

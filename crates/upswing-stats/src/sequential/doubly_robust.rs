@@ -11,21 +11,21 @@ pub struct Prediction {
     pub treatment: f64,
 }
 
-/// Estimates the difference that the new version makes, in the outcome's unit, with models of the outcome taking away variance.
+/// Estimates the difference that the new version makes, in the outcome's unit, with models of the outcome taking away
+/// variance.
 ///
-/// Use it for unbounded metrics and wherever features of a unit predict its outcome: better models give narrower intervals, and
-/// bad ones do no harm, since allocation is known. Each unit adds
-/// `f = m1(X) - m0(X) + (A/pi - (1 - A)/(1 - pi)) (Y - mA(X))`, whose expectation is the effect; the interval is the asymptotic
-/// sequence around the mean of f.
+/// Use it for unbounded metrics and wherever features of a unit predict its outcome: better models give narrower
+/// intervals, and bad ones do no harm, since allocation is known. Each unit adds `f = m1(X) - m0(X) + (A/pi - (1 - A)/(1
+/// - pi)) (Y - mA(X))`, whose expectation is the effect; the interval is the asymptotic sequence around the mean of f.
 ///
 /// **The models must not have seen the unit**: either they were fitted on earlier units only (predictable), or the units
-/// were split in two and each half is scored by the models of the other (cross-fitting). A model that has seen the outcome it predicts
-/// makes intervals too narrow.
+/// were split in two and each half is scored by the models of the other (cross-fitting). A model that has seen the
+/// outcome it predicts makes intervals too narrow.
 ///
 /// An observation costs O(1). Unlike with e-processes scores do not depend on each other, so two parts can be merged.
 ///
-/// Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences",
-/// Annals of Statistics 52 (2024), arXiv 2103.06476, section 3.
+/// Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
+/// sequences", Annals of Statistics 52 (2024), arXiv 2103.06476, section 3.
 ///
 /// ```
 /// use upswing_stats::sequential::{Alpha, Arm, AsymptoticSequence, DoublyRobust, Prediction};
@@ -51,7 +51,8 @@ impl DoublyRobust {
     /// Takes the outcome of one unit, any finite number, and what models that have not seen it predict.
     ///
     /// # Errors
-    /// A number that is not finite, a probability outside of (0, 1), or a score too large to square. Nothing changes then.
+    /// A number that is not finite, a probability outside of (0, 1), or a score too large to square. Nothing changes
+    /// then.
     pub fn observe(
         &mut self,
         arm: Arm,
@@ -100,7 +101,8 @@ impl DoublyRobust {
         (self.count > 1).then(|| self.squares / self.count as f64)
     }
 
-    /// The effect within its interval; `None` before the second unit, or when the level of the sequence leaves nothing finite.
+    /// The effect within its interval; `None` before the second unit, or when the level of the sequence leaves nothing
+    /// finite.
     pub fn interval(&self, sequence: AsymptoticSequence) -> Option<crate::Interval> {
         let half = sequence.half_width(self.variance()?.sqrt(), self.count as f64).ok()?;
         let interval = crate::Interval { estimate: self.mean, low: self.mean - half, high: self.mean + half };

@@ -4,8 +4,8 @@ use super::{Alpha, StateError, bytes};
 
 /// The running maximum of a log e-process that starts at 0, and the first observation at which it reached the threshold.
 ///
-/// By Ville's inequality the maximum itself reaches `1/alpha` with probability at most alpha under the null, so a rejection
-/// stays one whatever comes afterwards, and `1/maximum` is a p-value at any time.
+/// By Ville's inequality the maximum itself reaches `1/alpha` with probability at most alpha under the null, so a
+/// rejection stays one whatever comes afterwards, and `1/maximum` is a p-value at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Evidence {
     maximum: f64,

@@ -5,8 +5,8 @@ use super::{Alpha, Bounds, InputError, error};
 
 /// A predictable plug-in Hoeffding sequence for the mean of outcomes in [0, 1].
 ///
-/// For comparison: [`super::BernsteinSequence`] costs the same and is narrower unless outcomes are as spread as a fair coin's.
-/// With `l_t = min(1, sqrt(8 ln(2/alpha) / (t ln(1 + t))))` the centre is `sum(l X) / sum l`, and the half-width
+/// For comparison: [`super::BernsteinSequence`] costs the same and is narrower unless outcomes are as spread as a fair
+/// coin's. With `l_t = min(1, sqrt(8 ln(2/alpha) / (t ln(1 + t))))` the centre is `sum(l X) / sum l`, and the half-width
 /// `[ln(2/alpha) + sum l^2/8] / sum l`. O(1) an outcome.
 ///
 /// Source: Waudby-Smith, Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86 (2024), arXiv
@@ -62,8 +62,8 @@ impl HoeffdingSequence {
 /// A Hoeffding interval with the boundary of a normal mixture, for the sum of `count` outcomes in [0, 1]; valid at every
 /// look, and narrowest after about `optimal_count` outcomes. O(1).
 ///
-/// Source: Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of
-/// Statistics 49 (2021), arXiv 1810.08240: an outcome in [0, 1] is sub-Gaussian with variance 1/4.
+/// Source: Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals
+/// of Statistics 49 (2021), arXiv 1810.08240: an outcome in [0, 1] is sub-Gaussian with variance 1/4.
 ///
 /// # Errors
 /// No outcome, a sum outside of [0, count], or an optimal count that is not positive.

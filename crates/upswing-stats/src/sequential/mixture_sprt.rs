@@ -5,8 +5,8 @@ use super::{InputError, error};
 /// Compares two arms' means by always-valid p-values, for parity with what other tools show.
 ///
 /// It relies on the normal approximation from the first look on. For rates with few events prefer
-/// [`super::RandomisationTest`]. With n units an arm, the difference d of means and the sum V of both arms' variances:
-/// `L = sqrt(V / (V + n t^2)) exp(n^2 t^2 d^2 / (2 V (V + n t^2)))`, where `t^2` is the variance of the differences that one
+/// [`super::RandomisationTest`]. With n units an arm, the difference d of means and the sum V of both arms' variances: `L
+/// = sqrt(V / (V + n t^2)) exp(n^2 t^2 d^2 / (2 V (V + n t^2)))`, where `t^2` is the variance of the differences that one
 /// expects; the p-value is 1 over the largest L so far. O(1) a look.
 ///
 /// Source: Johari, Pekelis, Walsh, "Always valid inference", arXiv 1512.04922.

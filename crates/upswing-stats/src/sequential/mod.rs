@@ -10,8 +10,8 @@
 //! | what would other tools show? | [`MixtureSprt`], [`AsymptoticSequence::approximate`] |
 //!
 //! An *e-process* is a non-negative process whose expectation is at most 1 under the null hypothesis at every stopping
-//! time. By Ville's inequality it reaches `1/alpha` with probability at most alpha, ever. Every function here takes what was
-//! observed as an argument: no clock, no randomness, no storage.
+//! time. By Ville's inequality it reaches `1/alpha` with probability at most alpha, ever. Every function here takes what
+//! was observed as an argument: no clock, no randomness, no storage.
 
 mod alpha;
 pub mod asymptotic;
@@ -62,9 +62,9 @@ pub enum Arm {
 
 /// The probability of the treatment for a unit that got one of two out of several arms.
 ///
-/// Pairs of many arms are tested with the units of either arm only. Given that a unit is among them, it was the treatment with
-/// probability `p_t / (p_t + p_c)`, and this is the probability to observe it with; it stays exact, since whether the unit is
-/// in the pair and which arm it got were drawn before its outcome was known.
+/// Pairs of many arms are tested with the units of either arm only. Given that a unit is among them, it was the treatment
+/// with probability `p_t / (p_t + p_c)`, and this is the probability to observe it with; it stays exact, since whether
+/// the unit is in the pair and which arm it got were drawn before its outcome was known.
 ///
 /// # Errors
 /// Probabilities outside of (0, 1], or that sum to more than 1.

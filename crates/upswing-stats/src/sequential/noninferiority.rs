@@ -15,8 +15,8 @@ pub struct Margin {
 impl Margin {
     /// The new version's mean must be more than `ratio` times the current's, `ratio` in (0, 1). The default is 0.95.
     ///
-    /// What a ratio allows depends on the mean. 0.95 of 99.5 % good outcomes lets failures rise from 0.5 % to 5.5 %, and 0.95 of
-    /// 2 % is a difference of a thousandth, which takes a million units to show. Use an absolute margin there.
+    /// What a ratio allows depends on the mean. 0.95 of 99.5 % good outcomes lets failures rise from 0.5 % to 5.5 %, and
+    /// 0.95 of 2 % is a difference of a thousandth, which takes a million units to show. Use an absolute margin there.
     ///
     /// # Errors
     /// Outside of (0, 1).
@@ -69,20 +69,21 @@ impl TryFrom<Form> for Margin {
     }
 }
 
-/// A test whose rejection says that the new version is not worse than the current one by the margin or more. Valid at every look,
-/// without any approximation, for outcomes in [0, 1], larger being better.
+/// A test whose rejection says that the new version is not worse than the current one by the margin or more. Valid at
+/// every look, without any approximation, for outcomes in [0, 1], larger being better.
 ///
 /// Use it before a new version gets all traffic: that no harm was found is not evidence that there is none.
 ///
-/// For a unit with outcome y, arm A and allocation probability pi, and a prediction m of the outcome from the past, the score
-/// `f = (1 - r) m + A/pi (y - m) - r (1 - A)/(1 - pi) (y - m) + margin` has the expectation `new - r current + margin`, whatever m
-/// is; m only takes variance away. Under the null that is at most 0, so `1 + l f` has an expectation of at most 1 for every
-/// bet `l >= 0` that is fixed before the unit and small enough that the factor cannot be negative.
+/// For a unit with outcome y, arm A and allocation probability pi, and a prediction m of the outcome from the past, the
+/// score `f = (1 - r) m + A/pi (y - m) - r (1 - A)/(1 - pi) (y - m) + margin` has the expectation `new - r current +
+/// margin`, whatever m is; m only takes variance away. Under the null that is at most 0, so `1 + l f` has an expectation
+/// of at most 1 for every bet `l >= 0` that is fixed before the unit and small enough that the factor cannot be negative.
 ///
-/// The e-value is the mean of four wealth processes. Three bet a half, one and two times the growth-optimal amount of a version
-/// that is exactly as good as the current one, which is the case that promotion is made for: `mu / (var + mu^2)` with
-/// `mu = (1 - r) m + margin` and the variance that follows from the pooled one and pi. The fourth learns the amount from past
-/// scores (aGRAPA), for versions that are better or somewhat worse. Bets are capped at a loss of 0.9 and 0.5 of the wealth.
+/// The e-value is the mean of four wealth processes. Three bet a half, one and two times the growth-optimal amount of a
+/// version that is exactly as good as the current one, which is the case that promotion is made for: `mu / (var + mu^2)`
+/// with `mu = (1 - r) m + margin` and the variance that follows from the pooled one and pi. The fourth learns the amount
+/// from past scores (aGRAPA), for versions that are better or somewhat worse. Bets are capped at a loss of 0.9 and 0.5 of
+/// the wealth.
 ///
 /// Median units until rejection, at alpha 0.05 and r 0.95, of 300 simulated streams of two equal versions:
 ///
@@ -97,9 +98,9 @@ impl TryFrom<Form> for Margin {
 /// | 1:9 | rate 0.5 | 24,727 | 38,712 | 29,969 |
 /// | 1:9 | five stars, mean 0.74 | 4,119 | 4,671 | 5,206 |
 ///
-/// **Null.** At no time does the new version's mean, given the past, exceed r times the current's mean of the same time (minus
-/// the margin). Both may drift. Rejected, it says that the new version was better than that at some time, not for ever: one that breaks
-/// later is for the guardrails to find.
+/// **Null.** At no time does the new version's mean, given the past, exceed r times the current's mean of the same time
+/// (minus the margin). Both may drift. Rejected, it says that the new version was better than that at some time, not for
+/// ever: one that breaks later is for the guardrails to find.
 ///
 /// **What must hold:** one outcome per unit, and whether there is one must not depend on the
 /// outcome in one arm more than in the other.
@@ -200,7 +201,8 @@ impl NonInferiorityTest {
         }
     }
 
-    /// Takes the outcome of one unit; arguments as in [`super::RandomisationTest::observe`], the outcome larger when better.
+    /// Takes the outcome of one unit; arguments as in [`super::RandomisationTest::observe`], the outcome larger when
+    /// better.
     ///
     /// # Errors
     /// An outcome outside of [0, 1], a probability outside of (0, 1), or one so close to an end that the score overflows.

@@ -4,8 +4,8 @@ use super::{StateError, bytes};
 
 /// A positive number of any size as a mantissa in [1, 2^256) and a power of 2^256.
 ///
-/// Products of likelihood ratios leave the range of floating point within thousands of units. Adding logarithms would keep
-/// them, at the price of a logarithm for each factor, which is most of what an observation would cost.
+/// Products of likelihood ratios leave the range of floating point within thousands of units. Adding logarithms would
+/// keep them, at the price of a logarithm for each factor, which is most of what an observation would cost.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(super) struct Wealth {
     // In this order the derived comparison is that of the numbers.
