@@ -27,7 +27,7 @@ enum Bets {
 /// a few microseconds (times D for diversified bets), and so does the memory.
 ///
 /// Source: Waudby-Smith, Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86 (2024), arXiv
-/// 2010.09686: theorem 3 (hedged), appendix B.5 (diversified Kelly).
+/// 2010.09686: theorem 3 (hedged), appendix B (diversified Kelly).
 ///
 /// ```
 /// use upswing_stats::sequential::{Alpha, BettingSequence};

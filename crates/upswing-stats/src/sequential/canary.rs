@@ -53,7 +53,7 @@ pub struct Unit<'a> {
 
 /// Judges a canary by guardrails and a goal, valid at every look.
 ///
-/// Each guardrail (errors, refusals, cost in [0, 1]: larger is worse) has a one-sided [`RandomisationTest`] with large
+/// Each guardrail (errors, refusals, cost in [0, 1]: larger is worse) has a one-sided [`RandomisationTest`] with wide
 /// tilts: a canary is there to find what is broken, soon. Harm is found when the *average* of their e-values reaches
 /// `1/alpha`, so a version that is no worse on any guardrail is rolled back with probability at most alpha, however many
 /// guardrails there are and however they depend on each other: the expectation of an average is the average of
@@ -112,7 +112,7 @@ impl Canary {
             alpha,
             guardrails: guardrails
                 .into_iter()
-                .map(|grid| RandomisationTest::with_tilts(grid, alpha, Tilts::Large))
+                .map(|grid| RandomisationTest::with_tilts(grid, alpha, Tilts::Wide))
                 .collect(),
             goal: goal.map(|margin| NonInferiorityTest::new(margin, alpha)),
             units: 0,
@@ -217,7 +217,7 @@ impl Canary {
         self.goal.as_ref()
     }
 
-    /// The state as bytes: some 200 a guardrail and 150 for the goal. What is restored from them continues with the same
+    /// The state as bytes: some 300 a guardrail and 150 for the goal. What is restored from them continues with the same
     /// bits.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut to = bytes::Writer::new(bytes::Kind::Canary);

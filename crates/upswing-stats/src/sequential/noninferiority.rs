@@ -108,7 +108,7 @@ impl TryFrom<Form> for Margin {
 /// An observation costs O(1), the state is a few hundred bytes. The order matters: two tests cannot be merged.
 ///
 /// Sources: Waudby-Smith, Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86 (2024), arXiv
-/// 2010.09686, for the bets (aGRAPA is in its appendix B.3); Robins, Rotnitzky, Zhao, JASA 89 (1994), for the scores.
+/// 2010.09686, for the bets (aGRAPA is in its appendix B); Robins, Rotnitzky, Zhao, JASA 89 (1994), for the scores.
 ///
 /// ```
 /// use upswing_stats::sequential::{Alpha, Arm, Margin, NonInferiorityTest};
