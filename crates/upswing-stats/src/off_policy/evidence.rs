@@ -9,8 +9,8 @@ use super::{Event, Log, OffPolicyError, Weights};
 pub struct Evidence {
     /// The weights.
     pub weights: Weights,
-    /// How many events that say something about the reward there are in effect: those whose reward is not the commonest one
-    /// (the clicks among impressions, the failures among successes), weighted as in the effective sample size.
+    /// How many of the effective events tell rewards apart: the effective sample size times the share of weight on other
+    /// rewards than the commonest (the clicks among impressions, the failures among successes).
     ///
     /// Where rewards are 0 and 1 and one is rare, this and not the number of events is what intervals hang on.
     pub effective_informative: f64,
@@ -22,8 +22,10 @@ pub struct Minimum {
     /// Effective sample size. Default 100: below it the relative standard error of the weights' sum alone exceeds about 10 %,
     /// and intervals by the central limit theorem cannot be relied on.
     pub effective_sample_size: f64,
-    /// Effective informative events. Default 10: the usual condition for the normal approximation of a count. Below it the
-    /// contributions are so skewed that a nominal 95 % interval misses the truth from above several times as often as it should.
+    /// Effective informative events. Default 10, the usual condition for the normal approximation of a count. With weights
+    /// up to 18 and some clicks in a thousand, a nominal 95 % interval by Student's t held the truth in 40 % of logs with
+    /// 0.5 such events on average, 64 % with 1.1, 87 % with 2.4, 91 % with 5 and 9, and 94 % with 19
+    /// (`tests/off_policy_calibration.rs`).
     pub informative: f64,
     /// How many standard errors the mean weight may lie from 1. Default 5: with weights as heavy as they are here, smaller
     /// distances occur by chance; greater ones mean that the target acts where the logging policy could not, or that
@@ -98,7 +100,9 @@ impl Evidence {
     /// # Errors
     /// Those of [`Weights::of`].
     pub fn of(log: &Log) -> Result<Self, OffPolicyError> {
-        Ok(Self { weights: Weights::of(log)?, effective_informative: informative(log.events()) })
+        let weights = Weights::of(log)?;
+        let effective_informative = weights.effective_sample_size * informative_share(log.events());
+        Ok(Self { weights, effective_informative })
     }
 
     /// Whether it suffices.
@@ -128,22 +132,19 @@ fn at_least(found: f64, least: f64) -> bool {
     found >= least
 }
 
-fn informative(events: &[Event]) -> f64 {
-    // Adding 0 makes one of the two zeros.
-    let bits = |event: &Event| (event.reward + 0.0).to_bits();
-    let mut counts: HashMap<u64, u64> = HashMap::new();
+/// The share of all weight that lies on other rewards than the one that has most of it; 0 without weight.
+fn informative_share(events: &[Event]) -> f64 {
+    let mut shares: HashMap<u64, f64> = HashMap::new();
     for event in events {
-        *counts.entry(bits(event)).or_default() += 1;
+        // Adding 0 makes one of the two zeros.
+        *shares.entry((event.reward + 0.0).to_bits()).or_default() += event.weight();
     }
-    // Of equally common rewards the one with the smaller bits, so that the order of events does not matter.
-    let commonest = counts.iter().max_by_key(|(bits, count)| (**count, std::cmp::Reverse(**bits)));
-    let Some((&commonest, _)) = commonest else { return 0.0 };
-    let (mut sum, mut squares) = (0.0, 0.0);
-    for weight in events.iter().filter(|event| bits(event) != commonest).map(Event::weight) {
-        sum += weight;
-        squares += weight * weight;
-    }
-    if squares > 0.0 { sum * sum / squares } else { 0.0 }
+    let mut shares: Vec<f64> = shares.into_values().collect();
+    // Sorted, so that the sum does not depend on the order of a hash table; the largest comes last.
+    shares.sort_unstable_by(f64::total_cmp);
+    let Some(commonest) = shares.pop() else { return 0.0 };
+    let others: f64 = shares.iter().sum();
+    if others > 0.0 { others / (others + commonest) } else { 0.0 }
 }
 
 #[cfg(test)]
