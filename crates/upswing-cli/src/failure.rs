@@ -20,6 +20,11 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Where: a file and a line, put in front.
+    pub(crate) fn at(self, place: &str) -> Self {
+        Self { message: format!("{place}: {}", self.message), ..self }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -155,7 +155,7 @@ fn a_ratios_interval_is_not_that_of_its_rounds() {
 
 #[test]
 fn with_few_rewards_it_is_said_that_they_do_not_and_guaranteed_ones_still_do() {
-    // Of some seven clicks a log has every second one of weight 18, so most logs have none: their intervals end far below.
+    // A log has some seven clicks, and every second log one of weight 18: without it the interval ends far below the truth.
     let share = coverage(&RARE, Estimator::Ips, Method::Student, REPLICATIONS);
     println!("Student's t covers {share} with few clicks");
     assert!(share < CONFIDENCE - three_errors(REPLICATIONS), "{share}");

@@ -7,6 +7,7 @@ mod keys;
 mod openapi;
 mod redaction;
 mod replay;
+mod replay_log;
 mod serve;
 
 use clap::Subcommand;
@@ -24,7 +25,7 @@ pub(crate) enum Command {
     Keys(keys::Args),
     /// Run a server with a simulated application that teaches it
     Demo(demo::Args),
-    /// Play a file of known outcomes through a server and report what its policy is worth
+    /// Report what policies are worth: on known outcomes, played through a server, or from a log of decisions
     Replay(replay::Args),
     /// Take personal data and secrets out of a text, or measure how well that works
     Redaction(redaction::Args),

@@ -1,10 +1,11 @@
-//! `upswing replay FILE`: what a policy is worth on outcomes that are all known.
+//! `upswing replay FILE`: what a policy is worth on outcomes that are all known, or, from a log, what others would have been.
 
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::replay_log::{self, Asked, Format};
 use super::{print_json, print_text};
 use crate::client::Client;
 use crate::failure::Failure;
@@ -21,8 +22,11 @@ const POLICIES: [&str; 5] = ["fixed", "epsilon_greedy", "thompson", "linear_thom
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// JSON lines, compressed with gzip or not: {"context": {...}, "outcomes": {"version": {"reward": 1}, ...}}; '-' for
-    /// standard input
+    /// standard input. Or a log, see --format
     file: PathBuf,
+    /// What the file holds
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Outcomes)]
+    format: Format,
     /// A running server [default: one is started for the purpose]
     #[arg(long, value_name = "URL", env = "UPSWING_SERVER", requires = "key")]
     server: Option<String>,
@@ -53,11 +57,26 @@ pub(crate) struct Args {
     /// No progress
     #[arg(long)]
     quiet: bool,
+    #[command(flatten)]
+    log: replay_log::Options,
 }
 
-/// Plays and reports.
+/// Plays and reports, or evaluates a log.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let range = args.reward_range.unwrap_or(RewardRange::UNIT);
+    if args.format != Format::Outcomes {
+        if args.policy.is_some() {
+            return Err(Failure::new("--policy means nothing with a log: every policy is evaluated")
+                .hint("leave it out"));
+        }
+        let (path, segment) = (args.file.as_path(), args.segment.as_deref());
+        let asked = Asked { path, range, segment, seed: args.seed, json: args.json };
+        return replay_log::run(args.format, &args.log, &asked);
+    }
+    if let Some(option) = args.log.given() {
+        return Err(Failure::new(format!("{option} is for logs of decisions"))
+            .hint(format!("{option} with --format open-bandit or --format decisions")));
+    }
     let outcomes = outcomes::read_path(&args.file, range, args.segment.as_deref())?;
     let stop = signals::stop()?;
     let temporary = match &args.server {

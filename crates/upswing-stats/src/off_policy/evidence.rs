@@ -75,7 +75,7 @@ pub enum Reason {
         least: f64,
     },
     /// Few rewards differ from the commonest one.
-    #[error("{found:.1} effective events with another than the commonest reward, {least} are needed")]
+    #[error("{found:.1} effective events have another than the commonest reward, {least} are needed")]
     Informative {
         /// How many in effect.
         found: f64,
