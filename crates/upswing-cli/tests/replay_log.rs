@@ -200,6 +200,35 @@ fn few_decisions_are_insufficient_and_the_bootstrap_follows_its_seed() {
 }
 
 #[test]
+fn a_version_that_was_never_chosen_is_no_version_that_was_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let three = |named: bool| {
+        let lines = decisions(600).into_iter().map(with_reward).map(move |mut line| {
+            line["probabilities"] = json!([line["propensity"], 0.1, 0.1]);
+            if named {
+                line["eligible"] = json!(["a", "b", "c"]);
+            }
+            line
+        });
+        write(folder.path().join(format!("{named}.jsonl")), lines)
+    };
+    for named in [false, true] {
+        let file = three(named);
+        let report = report(folder.path(), &[&file, "--format", "decisions"]);
+        // The third of the uniform policy that goes to c is in no reward that was logged.
+        assert_eq!(estimate(&report, "uniform", "ips")["verdict"], "insufficient");
+        let text = succeed(folder.path(), &["replay", &file, "--format", "decisions"]);
+        assert!(text.contains("the weights average 0.6"), "{text}");
+        assert_eq!(text.contains("could be chosen and never were"), !named, "{text}");
+        // What always takes c cannot be estimated from weights, and that is not an estimate of 0.
+        if named {
+            let found = estimate(&report, "always c", "ips");
+            assert_eq!((&found["value"], &found["verdict"]), (&Value::Null, &json!("insufficient")));
+        }
+    }
+}
+
+#[test]
 fn complaints_name_the_line_and_what_to_type() {
     let folder = tempfile::tempdir().unwrap();
     let one = || with_reward(decisions(1).remove(0));
