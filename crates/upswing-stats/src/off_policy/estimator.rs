@@ -260,6 +260,7 @@ impl std::fmt::Display for Estimator {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{Evidence, Side, interval};
     use super::*;
 
     fn event() -> impl Strategy<Value = Event> {
@@ -329,6 +330,37 @@ mod tests {
             for estimator in [Estimator::Ips, Estimator::Snips, Estimator::ClippedIps { bound: 1.0 },
                 Estimator::SubGaussianIps { shrinkage: 0.5 }] {
                 prop_assert!((value(estimator, &log) - log.on_policy_value()).abs() < 1e-12);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_numbers_give_finite_answers_or_errors(
+            events in prop::collection::vec((any::<f64>(), any::<f64>(), any::<f64>(), any::<f64>()), 1..20),
+            small in prop::collection::vec((any::<f64>(), 1e-300..1.0, 0.0..=1.0), 1..20),
+        ) {
+            let hostile = events.into_iter().map(|(reward, propensity, target, q)| Event {
+                reward, propensity, target, model: Some(Model { logged: q, target: q }),
+            });
+            let small = small.into_iter().map(|(reward, propensity, target)| Event {
+                reward, propensity, target, model: Some(Model { logged: reward, target: 0.0 }),
+            });
+            for log in [Log::new(hostile), Log::new(small)].into_iter().flatten() {
+                for estimator in Estimator::ALL {
+                    let Ok(contributions) = estimator.contributions(&log) else { continue };
+                    prop_assert!(contributions.value().is_finite());
+                    for made in [
+                        interval::student_t(&contributions, 0.95, Side::Both),
+                        interval::bootstrap(&contributions, 0.95, Side::Both, 100, 1),
+                    ].into_iter().flatten() {
+                        prop_assert!(!made.low.is_nan() && !made.high.is_nan(), "{estimator}: {made:?}");
+                    }
+                }
+                if let Ok(evidence) = Evidence::of(&log) {
+                    prop_assert!(evidence.effective_informative.is_finite());
+                    prop_assert!(evidence.weights.mean_z().is_none_or(|z| !z.is_nan()));
+                }
             }
         }
     }

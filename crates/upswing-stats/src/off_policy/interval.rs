@@ -208,6 +208,9 @@ pub fn hoeffding_of(
     let error = side.error(confidence)?;
     check_width(width)?;
     let mean = moments.mean().ok_or(OffPolicyError::TooFew { events: 0, least: 1 })?;
+    if !mean.is_finite() {
+        return Err(OffPolicyError::Overflow);
+    }
     let half = width * ((1.0 / error).ln() / (2.0 * moments.count() as f64)).sqrt();
     Ok(side.interval(mean, mean - half, mean + half))
 }
@@ -308,5 +311,8 @@ mod tests {
         assert!(hoeffding_of(&Moments::default(), 1.0, 0.95, Side::Both).is_err());
         assert!(hoeffding_of(&one, 0.0, 0.95, Side::Both).is_err());
         assert!(student_t_of(&Moments::of([1e300, -1e300]), 0.95, Side::Both).is_err());
+        let endless = Moments::of([f64::INFINITY, 0.0]);
+        assert!(hoeffding_of(&endless, 1.0, 0.95, Side::Both).is_err());
+        assert!(empirical_bernstein_of(&endless, 1.0, 0.95, Side::Both).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! What the importance weights say about a comparison, before any reward is looked at.
 
-use super::{Log, Moments, OffPolicyError};
+use super::{Log, OffPolicyError};
 
 /// The importance weights of a log, summarised. O(n) time, O(1) memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,11 +71,6 @@ impl Weights {
         let distance = self.mean - 1.0;
         // What rounding alone does to weights that are all 1 is no distance.
         Some(if distance.abs() < 1e-9 { 0.0 } else { distance / error })
-    }
-
-    /// The moments of the weights.
-    pub fn moments(log: &Log) -> Moments {
-        Moments::of(log.events().iter().map(super::Event::weight))
     }
 }
 
