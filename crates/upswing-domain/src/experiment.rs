@@ -357,9 +357,18 @@ pub struct ExperimentPlan {
     pub planned_units: u64,
     /// How shares follow what is known, where they do.
     pub adaptive: Option<Adaptive>,
-    /// Where it judges a rollout: the share of the control's goal that the treatment has to reach.
+    /// Where it judges a rollout: by which margins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout_margin: Option<f64>,
+    pub rollout: Option<RolloutMargins>,
+}
+
+/// How much worse a version may be that takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RolloutMargins {
+    /// The share of the control's goal that it has to reach.
+    pub goal: f64,
+    /// By how much each guardrail may be worse, as a share of its bounds.
+    pub guardrail: f64,
 }
 
 /// Why something cannot be done with an experiment.

@@ -33,7 +33,8 @@ pub use execution::{Execution, Target};
 pub use experiment::{
     Adaptive, Allocation, Assignment, AssignmentUnit, Condition, Experiment, ExperimentAction, ExperimentArm,
     ExperimentError, ExperimentId, ExperimentMetric, ExperimentPlan, ExperimentStatus, Holdout, Layer,
-    METRIC_SOURCES, MetricKind, MetricRole, Operator, Placement, SequentialMethod, check_split,
+    METRIC_SOURCES, MetricKind, MetricRole, Operator, Placement, RolloutMargins, SequentialMethod,
+    check_split,
 };
 pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType, Payload, Standing};
 pub use id::{

@@ -71,6 +71,9 @@ pub struct RolloutPlan {
     pub alpha: f64,
     /// The share of the current version's goal that the new one has to reach at least.
     pub margin: f64,
+    /// By how much each guardrail may be worse at most before the version takes over, as a share of its bounds: a version
+    /// that fails 3 % of the time reaches 95 % of one that fails 0.5 %, so the goal's margin alone would let it through.
+    pub guardrail_margin: f64,
     /// Whom it assigns.
     pub unit: AssignmentUnit,
     /// What is not known this many seconds after the start is not waited for: the rollout holds and asks.
@@ -109,6 +112,7 @@ impl Default for RolloutPlan {
             goal: metric("reward", MetricKind::Mean, MetricRole::Goal, Direction::Increase),
             alpha: 0.05,
             margin: 0.95,
+            guardrail_margin: 0.01,
             unit: AssignmentUnit::Execution,
             deadline_seconds: 7 * 86_400,
             freeze: Vec::new(),
@@ -194,6 +198,9 @@ impl RolloutPlan {
         if !(self.margin > 0.0 && self.margin <= 1.0) {
             return Err(Invalid::new("margin", self.margin, "above 0, at most 1").into());
         }
+        if !(self.guardrail_margin > 0.0 && self.guardrail_margin < 1.0) {
+            return Err(Invalid::new("guardrail_margin", self.guardrail_margin, "above 0 and below 1").into());
+        }
         for window in &self.freeze {
             let fits = window.weekday.is_none_or(|day| (1..=7).contains(&day))
                 && window.from_minute < window.to_minute
@@ -260,9 +267,11 @@ pub struct Judgement {
     pub harm_e_value: f64,
     /// A stream without outcomes of one of the versions: nothing can be said.
     pub silent: Option<String>,
-    /// Whether the goal is not worse than the margin allows.
+    /// Whether neither the goal nor a guardrail is worse than its margin allows.
     pub not_inferior: bool,
-    /// The e-value of that.
+    /// What is not proven yet of that.
+    pub unproven: Vec<String>,
+    /// The e-value of the goal not being worse.
     pub goal_e_value: f64,
     /// The new version's units with an outcome by every guardrail.
     pub units: u64,
@@ -448,6 +457,7 @@ mod tests {
             harm_e_value: 1.0,
             silent: None,
             not_inferior: false,
+            unproven: vec!["reward".to_owned()],
             goal_e_value: 1.0,
             units: 100,
             current_units: 1_000,

@@ -92,8 +92,8 @@ pub(crate) fn choose<'a>(
     let champion = || serving.champion.and_then(|index| serving.arms.get(index));
     let placed = seat.and_then(|(experiment, seat)| match seat.placement {
         // Of a rollout the control is what is served otherwise.
-        Placement::Arm(0) if experiment.plan.rollout_margin.is_some() => None,
-        Placement::Arm(_) if experiment.plan.rollout_margin.is_some() => {
+        Placement::Arm(0) if experiment.plan.rollout.is_some() => None,
+        Placement::Arm(_) if experiment.plan.rollout.is_some() => {
             Some((experiment, seat, DecisionReason::Canary))
         }
         Placement::Arm(_) => Some((experiment, seat, DecisionReason::Experiment)),
@@ -171,7 +171,7 @@ fn marginal(
         }
         let shares = allocation.split.shares(plan.arms.len());
         // Of a rollout the control is what is served otherwise.
-        let passed = usize::from(plan.rollout_margin.is_some());
+        let passed = usize::from(plan.rollout.is_some());
         for (arm, share) in plan.arms.iter().zip(shares).skip(passed) {
             let share = plan.reach() * share;
             placed += share;

@@ -7,7 +7,7 @@ use super::{MetricTally, Tally};
 
 /// Judges a rollout by what is known now. Harm is found when the average of the guardrails' one-sided e-values reaches
 /// `1/alpha`: an average of e-values is one however they depend on each other, so that alpha covers all guardrails and all looks
-/// together. Without an outcome of both versions in every stream nothing is said. O(metrics).
+/// together. A version may take over when the goal and every guardrail are proven not to be worse by their margins. Without an outcome of both versions in every stream nothing is said. O(metrics).
 ///
 /// Source: Vovk, Wang, "E-values: calibration, combination, and applications", Annals of Statistics 49 (2021), arXiv 1912.06116.
 pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
@@ -30,6 +30,14 @@ pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
     let harm = culprit.filter(|_| harm_e_value >= 1.0 / plan.alpha).map(|(name, _)| (*name).to_owned());
     let goal = streams().find(|(metric, _)| metric.role == MetricRole::Goal);
     let proof = goal.and_then(|(_, tally)| tally.pairs.first()?.noninferiority.as_ref());
+    let proven = |tally: &MetricTally| {
+        let test = tally.pairs.first().and_then(|pair| pair.noninferiority.as_ref());
+        test.is_some_and(|test| test.rejected_at().is_some())
+    };
+    let unproven = streams()
+        .filter(|(_, tally)| !proven(tally))
+        .map(|(metric, _)| metric.name.clone())
+        .collect::<Vec<_>>();
     let units = |tally: &MetricTally, arm: usize| {
         tally.arms.get(arm).map_or(0, |arm| u64::try_from(arm.sums.n).unwrap_or(0))
     };
@@ -39,7 +47,8 @@ pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
         harm,
         harm_e_value,
         silent: silent.map(|(metric, _)| metric.name.clone()),
-        not_inferior: proof.is_some_and(|test| test.rejected_at().is_some()),
+        not_inferior: unproven.is_empty(),
+        unproven,
         goal_e_value: proof.map_or(1.0, |test| test.largest_log_e().exp()),
         units: least(1),
         current_units: least(0),

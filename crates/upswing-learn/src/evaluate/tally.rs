@@ -9,7 +9,7 @@ use upswing_domain::{
 };
 use upswing_stats::Sketch;
 use upswing_stats::sequential::{
-    Alpha, Arm, Grid, Margin, NonInferiorityTest, RandomisationTest, within_pair,
+    Alpha, Arm, Grid, Margin, NonInferiorityTest, RandomisationTest, Tilts, within_pair,
 };
 
 use super::{Sums, Unit};
@@ -77,7 +77,7 @@ pub struct ArmTally {
 pub struct PairTally {
     /// Evidence that they differ, where outcomes have bounds.
     pub test: Option<RandomisationTest>,
-    /// Of a rollout's goal: evidence that the treatment is not worse by the margin.
+    /// Of a rollout: evidence that the treatment is not worse by the margin.
     pub noninferiority: Option<NonInferiorityTest>,
     /// Doubly robust scores of the difference, right under every allocation that was drawn.
     pub scores: Scores,
@@ -113,14 +113,18 @@ impl Tally {
                 (SequentialMethod::EProcess, _) => Grid::nearest(LEVELS).ok(),
                 (SequentialMethod::Asymptotic, _) => None,
             };
-            let test = grid
-                .zip(Alpha::new(plan.alpha).ok())
-                .map(|(grid, alpha)| RandomisationTest::new(grid, alpha));
-            let margin = plan.rollout_margin.filter(|_| metric.role == MetricRole::Goal);
-            let margin = margin.and_then(|margin| Margin::relative(margin).ok());
-            let noninferiority = margin
-                .zip(Alpha::new(plan.alpha).ok())
-                .map(|(margin, alpha)| NonInferiorityTest::new(margin, alpha));
+            let alpha = Alpha::new(plan.alpha).ok();
+            let guards = plan.rollout.is_some() && metric.role == MetricRole::Guardrail;
+            // A canary's failures are rare: it also bets on large differences.
+            let tilts = if guards { Tilts::Wide } else { Tilts::Moderate };
+            let test = grid.zip(alpha).map(|(grid, alpha)| RandomisationTest::with_tilts(grid, alpha, tilts));
+            let margin = plan.rollout.and_then(|margins| match metric.role {
+                MetricRole::Goal => Margin::relative(margins.goal).ok(),
+                MetricRole::Guardrail => Margin::absolute(margins.guardrail).ok(),
+                MetricRole::Secondary => None,
+            });
+            let noninferiority =
+                margin.zip(alpha).map(|(margin, alpha)| NonInferiorityTest::new(margin, alpha));
             let pair = PairTally { test, noninferiority, scores: Scores::default() };
             MetricTally {
                 arms: vec![ArmTally::default(); arms],

@@ -121,6 +121,21 @@ pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
     let route = "/api/learning/agents/{agent_id}/versions/{version}/rollback";
     call("POST", route, of(&format!("/versions/{version}/rollback")), Some(json!({"reason": "x"})), 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/deployments", of("/deployments"), None, 200, 404);
+    let rolled = json!({"version": world.versions[1]});
+    // Nothing is live: every administrator of the organisation hears so.
+    call("POST", "/api/learning/agents/{agent_id}/rollouts", of("/rollouts"), Some(rolled), 409, 404);
+    call("GET", "/api/learning/agents/{agent_id}/rollouts", of("/rollouts"), None, 200, 404);
+    let nowhere = Uuid::nil();
+    for (method, rest, route) in [
+        ("GET", "", "/api/learning/rollouts/{rollout_id}"),
+        ("POST", "/promote", "/api/learning/rollouts/{rollout_id}/promote"),
+        ("POST", "/hold", "/api/learning/rollouts/{rollout_id}/hold"),
+        ("POST", "/resume", "/api/learning/rollouts/{rollout_id}/resume"),
+        ("POST", "/rollback", "/api/learning/rollouts/{rollout_id}/rollback"),
+        ("GET", "/record", "/api/learning/rollouts/{rollout_id}/record"),
+    ] {
+        call(method, route, api(&format!("rollouts/{nowhere}{rest}")), None, 404, 404);
+    }
     let compared = json!({"name": "fresh", "agent_id": agent,
                           "arms": [{"version": world.versions[0]}, {"version": world.versions[1]}]});
     call("POST", "/api/learning/experiments", api("experiments"), Some(compared), 201, 404);

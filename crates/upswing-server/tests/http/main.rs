@@ -16,6 +16,7 @@ mod mutation;
 mod pages;
 mod problems;
 mod reputation;
+mod rollouts;
 mod secrets;
 mod servers;
 mod settings;

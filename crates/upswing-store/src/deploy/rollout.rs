@@ -4,7 +4,7 @@ use serde_json::json;
 use upswing_domain::assignment::Split;
 use upswing_domain::{
     AgentId, Allocation, Experiment, ExperimentArm, ExperimentId, ExperimentPlan, ExperimentStatus, Holdout,
-    MetricRole, OrganisationId, Rollout, RolloutError, RolloutId, RolloutState, Transition,
+    MetricRole, OrganisationId, Rollout, RolloutError, RolloutId, RolloutMargins, RolloutState, Transition,
 };
 
 use super::{agent, deployment};
@@ -104,7 +104,7 @@ async fn compare(
         minimum_seconds: 0,
         planned_units: 5_000,
         adaptive: None,
-        rollout_margin: Some(rollout.plan.margin),
+        rollout: Some(RolloutMargins { goal: rollout.plan.margin, guardrail: rollout.plan.guardrail_margin }),
     };
     let experiment = Experiment {
         id: ExperimentId(rollout.id.0),

@@ -341,10 +341,7 @@ pub(crate) async fn promote(
             let why = match (&judged.harm, &judged.silent) {
                 (Some(guardrail), _) => format!("{guardrail} is worse"),
                 (None, Some(stream)) => format!("nothing was heard of {stream}"),
-                (None, None) => format!(
-                    "it is not proven to be as good: the evidence is {:.1} to 1, and 1/alpha to 1 is needed",
-                    judged.goal_e_value
-                ),
+                (None, None) => format!("not proven to be as good: {}", judged.unproven.join(", ")),
             };
             return Err(RolloutError::NotProven(why).into());
         }

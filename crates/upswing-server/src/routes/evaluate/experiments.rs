@@ -398,7 +398,7 @@ fn plan(
         minimum_seconds: (hours * 3_600.0) as u64,
         planned_units: request.planned_units,
         adaptive: request.adaptive,
-        rollout_margin: None,
+        rollout: None,
     };
     Ok((plan, fresh))
 }
@@ -428,7 +428,7 @@ pub(crate) async fn list(
     let organisation = caller.organisation();
     let all = app.store.experiments(organisation, wanted.agent_id.map(AgentId)).await?;
     let of_status = |e: &&Experiment| match status {
-        _ if e.plan.rollout_margin.is_some() => false,
+        _ if e.plan.rollout.is_some() => false,
         Some(status) => e.status == status,
         None => e.status != ExperimentStatus::Archived,
     };
@@ -462,7 +462,7 @@ pub(crate) async fn get(
 /// An experiment that somebody made. What judges a rollout is the rollout's.
 pub(super) async fn find(app: &App, organisation: OrganisationId, id: Uuid) -> Result<Experiment, Problem> {
     let experiment = app.store.experiment(organisation, ExperimentId(id)).await?;
-    if experiment.plan.rollout_margin.is_some() {
+    if experiment.plan.rollout.is_some() {
         return Err(Problem::not_found("experiment", id));
     }
     Ok(experiment)
