@@ -53,6 +53,8 @@ pub struct Agent {
     pub policy: PolicyConfig,
     /// The version that serves when nothing else decides.
     pub champion: Option<VersionId>,
+    /// The version that is served where nothing can be confirmed.
+    pub safe_version: Option<VersionId>,
     /// How feedback becomes a reward.
     pub reward_definition: RewardDefinition,
     /// Which of the reward definitions this is; the first is 1.

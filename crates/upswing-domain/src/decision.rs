@@ -62,6 +62,8 @@ pub enum DecisionReason {
     Policy,
     /// The agent's champion: a fixed policy, or nothing else was eligible.
     Champion,
+    /// What was to be served could not be confirmed: the agent's safe version.
+    Safe,
     /// The record was lost in a crash and restored from its token.
     Restored,
 }
@@ -76,6 +78,7 @@ impl DecisionReason {
             Self::Experiment => "experiment",
             Self::Policy => "policy",
             Self::Champion => "champion",
+            Self::Safe => "safe",
             Self::Restored => "restored",
         }
     }
@@ -84,15 +87,16 @@ impl DecisionReason {
     pub fn named(name: &str) -> Option<Self> {
         [
             Self::Forced,
-            Self::Holdout,
             Self::Canary,
+            Self::Holdout,
             Self::Experiment,
             Self::Policy,
             Self::Champion,
+            Self::Safe,
             Self::Restored,
         ]
         .into_iter()
-        .find(|r| r.name() == name)
+        .find(|reason| reason.name() == name)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every route and every job can reach.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use upswing_domain::Timestamp;
@@ -45,6 +46,8 @@ pub(crate) struct Limits {
     pub(crate) collection_rate: f64,
     /// Up to how many stars details are asked for.
     pub(crate) details_threshold: u8,
+    /// For how long what is to be served may go unconfirmed, where other servers may change it.
+    pub(crate) state_lease: Duration,
 }
 
 impl Limits {
@@ -56,6 +59,7 @@ impl Limits {
             caps: crate::trust::Caps { per_author: config.author_cap, copies: config.copies_cap },
             collection_rate: config.collection_rate,
             details_threshold: config.details_threshold,
+            state_lease: config.state_lease,
             telemetry: Timing {
                 settle_seconds: config.telemetry_settle_seconds,
                 content_seconds: config.telemetry_content_seconds,
@@ -83,6 +87,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Keys,
     pub(crate) registry: Registry,
+    /// Another server has changed something.
+    pub(crate) changed: tokio::sync::Notify,
     pub(crate) recent: RecentDecisions,
     /// What authors did within the last hour.
     pub(crate) authors: crate::trust::Authors,

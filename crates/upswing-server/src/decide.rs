@@ -126,6 +126,18 @@ pub(crate) fn choose<'a>(
     Ok(choice)
 }
 
+/// What is served where nothing can be confirmed.
+pub(crate) fn safe<'a>(serving: &Serving) -> Option<Choice<'a>> {
+    let version = serving.state.agent.safe_version?;
+    Some(Choice {
+        version,
+        reason: DecisionReason::Safe,
+        propensity: Probability::ONE,
+        probabilities: Vec::new(),
+        seat: None,
+    })
+}
+
 /// The first running experiment that takes the unit. Their layers keep it the only one.
 fn seat<'s, 'a>(serving: &'s Serving, asked: Asked<'a>) -> Option<(&'s Experiment, Seat<'a>)> {
     running(serving, asked.now).find_map(|(experiment, allocation)| {

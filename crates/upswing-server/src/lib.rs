@@ -57,6 +57,7 @@ pub async fn behind_gate(
         clock: config.clock,
         keys: Default::default(),
         registry: Default::default(),
+        changed: Default::default(),
         recent: Default::default(),
         authors: Default::default(),
         reputation: config.reputation,

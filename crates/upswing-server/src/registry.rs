@@ -3,8 +3,9 @@
 //! A change that is made here is loaded before it is answered; changes of other servers are followed (`jobs/follow.rs`).
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use serde_json::value::RawValue;
@@ -22,7 +23,9 @@ pub(crate) struct Registry {
     /// Loads follow each other, so that an older reading never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
     /// Moves with every load.
-    changes: AtomicU64,
+    changes: watch::Sender<u64>,
+    /// When it was last confirmed that what is loaded is what the database has.
+    confirmed: Mutex<Option<Instant>>,
 }
 
 /// One organisation's agents.
@@ -182,7 +185,18 @@ impl Registry {
 
     /// Moves whenever anything was loaded.
     pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(SeqCst)
+        *self.changes.borrow()
+    }
+
+    /// Tells whenever anything was loaded.
+    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// For how long what is loaded has not been confirmed.
+    pub(crate) fn unconfirmed_for(&self) -> Duration {
+        let confirmed = *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        confirmed.map_or(Duration::MAX, |at| at.elapsed())
     }
 
     /// Loads every organisation whose revision has moved.
@@ -190,6 +204,7 @@ impl Registry {
     /// # Errors
     /// When the database cannot be read.
     pub(crate) async fn follow(&self, store: &Store, keys: &Keys) -> Result<(), StoreError> {
+        let began = Instant::now();
         let organisations = store.organisations().await?;
         let moved = |o: &Organisation| {
             let loaded = self.organisations.load();
@@ -199,6 +214,8 @@ impl Registry {
             keys.forget_organisation(organisation.id);
             self.load(store, keys, organisation.id, organisation.revision).await?;
         }
+        // As of when it was asked, not of when the answer came.
+        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
         Ok(())
     }
 
@@ -221,7 +238,7 @@ impl Registry {
         entry.agents.store(Arc::new(agents));
         self.load_origins(store, keys, organisation).await?;
         entry.revision.store(revision, SeqCst);
-        self.changes.fetch_add(1, SeqCst);
+        self.changes.send_modify(|changes| *changes += 1);
         Ok(())
     }
 
@@ -242,7 +259,7 @@ impl Registry {
         let agent = refreshed(organisation, agents.by_id.get(&id), state)?;
         agents.insert(agent);
         entry.agents.store(Arc::new(agents));
-        self.changes.fetch_add(1, SeqCst);
+        self.changes.send_modify(|changes| *changes += 1);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
@@ -71,6 +72,9 @@ pub struct Config {
     pub details_threshold: u8,
     /// For how many days texts are kept that nothing new refers to; for ever where absent.
     pub content_days: Option<i64>,
+    /// For how long a server that cannot confirm what is to be served goes on serving it, where other servers may change it.
+    /// Then it serves the agent's safe version, or says that it cannot.
+    pub state_lease: Duration,
     /// For tests: makes a stage of a stream window fail; the stage's name and the earlier attempts go in.
     pub stage_fault: Option<Arc<StageFault>>,
 }
@@ -102,6 +106,7 @@ impl Config {
             collection_rate: 1.0,
             details_threshold: 3,
             content_days: None,
+            state_lease: Duration::from_secs(5),
             stage_fault: None,
         }
     }
@@ -154,6 +159,7 @@ impl Server {
             keyring: config.keyring,
             keys: Keys::default(),
             registry: Registry::default(),
+            changed: Default::default(),
             recent: RecentDecisions::default(),
             authors: Default::default(),
             reputation: config.reputation,
@@ -210,6 +216,7 @@ impl Server {
         app.tasks.spawn("absences", jobs::absences::run(Arc::clone(&app)));
         app.tasks.spawn("telemetry", jobs::telemetry::follow(Arc::clone(&app)));
         app.tasks.spawn("follow", jobs::follow::run(Arc::clone(&app)));
+        app.tasks.spawn("changes", jobs::follow::hear(Arc::clone(&app)));
         let router = routes::router(&app);
         let mut stop = app.http_stop.stop_signal();
         // An answer is written in one piece: waiting to fill a packet would only delay it.

@@ -40,6 +40,11 @@ impl Pool {
         Arc::new(Self { place, idle: Mutex::new(Vec::new()), room: Semaphore::new(size.max(1)) })
     }
 
+    /// Where the database is.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Runs a read in a transaction of its own.
     pub(crate) async fn read<T, F>(self: &Arc<Self>, scope: Scope, f: F) -> Result<T, StoreError>
     where

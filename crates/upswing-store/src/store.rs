@@ -177,6 +177,18 @@ impl Store {
         self.writer.durability()
     }
 
+    /// Calls back whenever another server, or the command line, has changed agents or keys, until the connection ends. An
+    /// embedded database has no other servers: this never ends there.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn hear_changes(&self, heard: impl FnMut()) -> Result<()> {
+        match self.pool.place() {
+            Place::Postgres(url) => Postgres::hear(url, heard).await,
+            Place::Sqlite(_) => std::future::pending().await,
+        }
+    }
+
     /// Called by the writer after each commit, with what changed (on its own thread: return quickly).
     ///
     /// # Errors
@@ -918,6 +930,20 @@ impl Store {
         let (kind, id) = (kind.to_owned(), id.to_owned());
         self.read(Some(organisation), boxed!(|c| checkpoint::lineage(c, organisation, &kind, &id).await))
             .await
+    }
+
+    /// Names the version that is served where nothing can be confirmed.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown agent.
+    pub async fn set_safe_version(
+        &self,
+        actor: Actor,
+        id: AgentId,
+        version: Option<VersionId>,
+    ) -> Result<AgentState> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| agent::set_safe_version(c, &actor, id, version).await)).await
     }
 
     /// Begins a rollout; `note` is what was known before, such as the gates' results.

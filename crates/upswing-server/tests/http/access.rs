@@ -121,6 +121,12 @@ pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
     let route = "/api/learning/agents/{agent_id}/versions/{version}/rollback";
     call("POST", route, of(&format!("/versions/{version}/rollback")), Some(json!({"reason": "x"})), 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/deployments", of("/deployments"), None, 200, 404);
+    call("GET", "/api/learning/agents/{agent_id}/config", of("/config"), None, 200, 404);
+    // Of a stream of nobody's agent only the refusal can be read to its end.
+    let stream = api(&format!("agents/{}/config/stream", Uuid::nil()));
+    call("GET", "/api/learning/agents/{agent_id}/config/stream", stream, None, 404, 404);
+    let route = "/api/learning/agents/{agent_id}/safe-version";
+    call("PUT", route, of("/safe-version"), Some(json!({"version": version})), 200, 404);
     let rolled = json!({"version": world.versions[1]});
     // Nothing is live: every administrator of the organisation hears so.
     call("POST", "/api/learning/agents/{agent_id}/rollouts", of("/rollouts"), Some(rolled), 409, 404);

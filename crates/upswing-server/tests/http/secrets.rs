@@ -142,7 +142,13 @@ async fn what_is_planted_in_any_field_is_found_nowhere() {
             strings(&document, &body["content"]["application/json"]["schema"], &[], &mut places, 0);
             let numbers = ["/api/learning/experiments/{experiment_id}/split", "/api/learning/power"];
             let texts = !numbers.contains(&call.route);
-            assert_eq!(places.is_empty(), !texts, "{} {} takes a body without a text?", call.method, call.route);
+            assert_eq!(
+                places.is_empty(),
+                !texts,
+                "{} {} takes a body without a text?",
+                call.method,
+                call.route
+            );
             for path in places {
                 let place = format!("{} {} {}", call.method, call.route, path.join("."));
                 let (secret, tell) = planted(&place);

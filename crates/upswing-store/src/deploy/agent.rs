@@ -103,6 +103,22 @@ pub(crate) async fn set_policy(
     required(connection, actor.organisation, agent).await
 }
 
+/// Names the version that is served where nothing can be confirmed.
+pub(crate) async fn set_safe_version(
+    connection: &mut Connection,
+    actor: &Actor,
+    agent: AgentId,
+    version: Option<VersionId>,
+) -> Result<AgentState, StoreError> {
+    let sql = "UPDATE agent SET safe_version = $3 WHERE organisation = $1 AND id = $2";
+    let values = vec![actor.organisation.into(), agent.into(), version.into()];
+    if connection.execute(sql, values).await? == 0 {
+        return Err(unknown(agent));
+    }
+    audit::record(connection, actor, "agent.set_safe_version", agent, json!({ "version": version })).await?;
+    required(connection, actor.organisation, agent).await
+}
+
 /// Stores a version; the flag says whether it is new.
 pub(crate) async fn add_version(
     connection: &mut Connection,
@@ -186,7 +202,7 @@ pub(crate) async fn load(
         versions.entry(version.agent).or_default().push(version);
     }
     let sql = "SELECT a.id, a.name, a.description, a.salt, a.segments, a.output_schema, a.policy, a.champion, \
-               d.body, a.definition_version, a.epoch FROM agent a JOIN reward_definition d \
+               a.safe_version, d.body, a.definition_version, a.epoch FROM agent a JOIN reward_definition d \
                ON d.organisation = a.organisation AND d.agent = a.id AND d.version = a.definition_version \
                WHERE a.organisation = $1 AND ($2 OR a.id = $3) ORDER BY a.name";
     let mut agents = Vec::new();
@@ -220,6 +236,7 @@ fn read_agent(mut row: Row) -> Result<Agent, StoreError> {
         output_schema: row.take()?,
         policy: rows::parse("policy", &row.take::<String>()?)?,
         champion: row.take()?,
+        safe_version: row.take()?,
         reward_definition: rows::parse("reward definition", &row.take::<String>()?)?,
         definition_version: row.take()?,
         epoch: row.take()?,

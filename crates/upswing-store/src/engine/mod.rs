@@ -210,6 +210,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Tells other servers, once the transaction is durable, that agents or keys have changed. An embedded database has none.
+    pub(crate) async fn announce_change(&mut self) -> Result<(), StoreError> {
+        match &mut self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres(c) => c.announce().await,
+        }
+    }
+
     pub(crate) fn push_news(&mut self, news: Vec<News>) {
         self.news.extend(news);
     }

@@ -38,6 +38,39 @@ impl Drop for Driver {
 const HEADS: &str = "SELECT organisation, position FROM stream_head WHERE organisation = ANY ($1) \
                      ORDER BY organisation FOR UPDATE";
 
+/// What one says on becoming a listener, and what tells listeners.
+const LISTEN: &str = "LISTEN upswing_changes";
+const NOTIFY: &str = "NOTIFY upswing_changes";
+
+type Driving = tokio_postgres::Connection<
+    tokio_postgres::Socket,
+    <tokio_postgres_rustls::MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<
+        tokio_postgres::Socket,
+    >>::Stream,
+>;
+
+/// A connection and what drives it.
+async fn open(url: &str) -> Result<(Client, Driving), StoreError> {
+    let mut config: tokio_postgres::Config =
+        url.parse().map_err(|e| StoreError::Configuration(format!("DATABASE_URL is not understood: {e}")))?;
+    config.application_name("upswing");
+    config.connect_timeout(std::time::Duration::from_secs(5));
+    if config.get_ssl_mode() == SslMode::Prefer {
+        // Whoever does not say gets no half-measure: none on this machine, verified TLS to another one.
+        config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(native.certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| StoreError::Configuration(format!("TLS: {e}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await.map_err(database)
+}
+
 impl Postgres {
     /// Connects and drops to the unprivileged role.
     pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
@@ -57,26 +90,7 @@ impl Postgres {
     }
 
     async fn connect_as_owner(url: &str) -> Result<Self, StoreError> {
-        let mut config: tokio_postgres::Config = url
-            .parse()
-            .map_err(|e| StoreError::Configuration(format!("DATABASE_URL is not understood: {e}")))?;
-        config.application_name("upswing");
-        config.connect_timeout(std::time::Duration::from_secs(5));
-        if config.get_ssl_mode() == SslMode::Prefer {
-            // Whoever does not say gets no half-measure: none on this machine, verified TLS to another one.
-            config.ssl_mode(if is_local(&config) { SslMode::Disable } else { SslMode::Require });
-        }
-        let mut roots = rustls::RootCertStore::empty();
-        let native = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(native.certs);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| StoreError::Configuration(format!("TLS: {e}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let (client, driver) =
-            config.connect(tokio_postgres_rustls::MakeRustlsConnect::new(tls)).await.map_err(database)?;
+        let (client, driver) = open(url).await?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the driver ends with its connection, which owns its handle"
@@ -87,6 +101,31 @@ impl Postgres {
             }
         });
         Ok(Self { client, statements: HashMap::new(), _driver: Driver(driver) })
+    }
+
+    /// Tells of changes that are announced in the database, until the connection ends.
+    pub(crate) async fn hear(url: &str, mut heard: impl FnMut()) -> Result<(), StoreError> {
+        let (client, mut driver) = open(url).await?;
+        let mut messages = std::pin::pin!(futures_util::stream::poll_fn(move |cx| driver.poll_message(cx)));
+        // The connection is driven while it is asked to listen, and for as long as it lasts.
+        let mut listening = std::pin::pin!(client.batch_execute(LISTEN));
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                answer = &mut listening, if !asked => {
+                    answer.map_err(database)?;
+                    asked = true;
+                    // What was announced before is to be looked for once.
+                    heard();
+                }
+                message = futures_util::StreamExt::next(&mut messages) => match message {
+                    Some(Ok(tokio_postgres::AsyncMessage::Notification(_))) => heard(),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(database(error)),
+                    None => return Ok(()),
+                },
+            }
+        }
     }
 
     async fn drop_privileges(&mut self) -> Result<(), StoreError> {
@@ -145,6 +184,11 @@ impl Postgres {
              SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on",
         );
         self.simple(&sql).await
+    }
+
+    /// Announces a change to every server, once the transaction is durable.
+    pub(super) async fn announce(&mut self) -> Result<(), StoreError> {
+        self.simple(NOTIFY).await
     }
 
     pub(super) async fn simple(&mut self, sql: &str) -> Result<(), StoreError> {

@@ -35,7 +35,7 @@ pub(crate) async fn record(
         actor.request.clone().into(),
     ];
     connection.execute(sql, values).await?;
-    Ok(())
+    connection.announce_change().await
 }
 
 /// Newest first.

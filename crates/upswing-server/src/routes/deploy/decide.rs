@@ -20,11 +20,12 @@ use uuid::Uuid;
 
 use crate::app::{App, Shared};
 use crate::auth::Caller;
-use crate::decide::{Asked, Choice, Who, choose};
+use crate::decide::{Asked, Choice, Who, choose, safe};
 use crate::problem::{Code, Problem, Problems};
 use crate::profiles::enriched;
 use crate::registry::AgentEntry;
 use crate::routes::collect::executions::not_nil;
+use crate::routes::deploy::config::confirmed;
 use crate::runtime::ids;
 use crate::wire::json::{self, Json};
 use crate::wire::redact::Redact as _;
@@ -91,7 +92,7 @@ pub(crate) struct DecideResponse<'a> {
     /// Its configuration.
     #[schema(value_type = Object)]
     config: &'a RawValue,
-    /// `forced`, `canary`, `holdout`, `experiment`, `policy`, `champion` or `restored`.
+    /// `forced`, `canary`, `holdout`, `experiment`, `policy`, `champion`, `safe` or `restored`.
     #[schema(value_type = String)]
     reason: DecisionReason,
     /// The probability with which this version was chosen, over all stages.
@@ -212,7 +213,10 @@ fn fresh(
     let who = Who { unit: request.unit.as_deref(), session: request.session.as_deref(), decision: &decision };
     let now = app.now();
     let asked = Asked { forced: request.version, context: request.context.as_ref(), id, who, now };
-    let Choice { version, reason, propensity, probabilities, seat } = choose(&serving, &policy, asked)?;
+    let Choice { version, reason, propensity, probabilities, seat } = match confirmed(app) {
+        Ok(()) => choose(&serving, &policy, asked)?,
+        Err(problem) => safe(&serving).ok_or(problem)?,
+    };
     let assignment = seat.map(|seat| Assignment {
         experiment: seat.experiment,
         allocation: seat.allocation,

@@ -1,6 +1,7 @@
 //! Deploy: serve it carefully.
 
 pub(super) mod agents;
+pub(super) mod config;
 pub(super) mod decide;
 pub(super) mod deployments;
 pub(super) mod policies;
