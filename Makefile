@@ -11,7 +11,7 @@ INPUTS ?= 1000000
 PROFILE := --profile ci
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench crash fuzz poisoning postgres clean-local
+.PHONY: help run test check fmt bench calibration crash fuzz poisoning postgres clean-local
 
 help:
 	@printf '\nUpswing\n\n'
@@ -44,6 +44,9 @@ crash: ## The long crash test: kill -9 under load, CYCLES=200 times on each data
 fuzz: ## A million almost-right inputs for each parser of OTLP, feedback and what belongs to it (INPUTS=n)
 	cargo run --release --package upswing-server --example fuzz_collect -- $(INPUTS)
 	cargo run --release --package upswing-otlp --example fuzz -- $(INPUTS)
+
+calibration: ## Whether experiments keep what they promise, simulated: the table of docs/experiments.md (long; ARGS="400 5000 speed" is quick)
+	cargo run --release --package upswing-learn --example calibration -- $(ARGS)
 
 poisoning: ## Accounts that lie in concert, simulated: the table of docs/trust.md (long; ARGS="--seeds 2 clear" is quick)
 	cargo run --release --package upswing-trust --example poisoning -- $(ARGS)

@@ -4,6 +4,7 @@
 //! with its first value. Everything that is analysed is made of closed outcomes, so that each look is as valid as the last.
 
 mod analysis;
+mod forecast;
 mod planning;
 mod results;
 mod rollout;

@@ -119,7 +119,9 @@ pub struct Comparison {
     pub why: String,
     /// Treatment minus control, in the metric's unit.
     pub effect: Option<f64>,
-    /// The same as a share of the control; for reading, not for testing.
+    /// How far such an estimate is usually off, in the metric's unit.
+    pub standard_error: Option<f64>,
+    /// The effect as a share of the control; for reading, not for testing.
     pub relative_effect: Option<f64>,
     /// What the verdict rests on: valid at every look.
     pub sequential: Option<Sequential>,

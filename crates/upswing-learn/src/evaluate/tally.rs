@@ -15,7 +15,7 @@ use upswing_stats::sequential::{
 use super::{Sums, Unit};
 
 /// Changes when the layout of [`Tally`], or what is counted, changes.
-pub const TALLY_VERSION: u16 = 1;
+pub const TALLY_VERSION: u16 = 2;
 
 /// Outcomes of a bounded mean are told apart in so many steps; a step is less than the noise of any rating.
 const LEVELS: usize = 101;
@@ -92,6 +92,9 @@ pub struct Scores {
     pub sum: f64,
     /// The sum of their squares.
     pub squares: f64,
+    /// The sums of one over the share by which each unit could have got the control, and the treatment: by so much of an
+    /// outcome's variance a score varies.
+    pub weights: [f64; 2],
 }
 
 /// One value of one segment key.
@@ -307,8 +310,8 @@ impl MetricTally {
     /// Shows a unit's outcome to the tests of all pairs it belongs to, with the shares by which it got its arm.
     fn observe(&mut self, metric: &upswing_domain::ExperimentMetric, shares: &[f64], arm: usize, x: f64) {
         let share = |arm: usize| shares.get(arm).copied().unwrap_or(0.0);
-        let means: Vec<f64> = self.arms.iter().map(|arm| arm.sums.mean().unwrap_or(0.0)).collect();
-        let mean = |arm: usize| means.get(arm).copied().unwrap_or(0.0);
+        let arms = &self.arms;
+        let mean = |arm: usize| arms.get(arm).and_then(|arm| arm.sums.mean()).unwrap_or(0.0);
         let outcome = metric.outcome_bounds().map(|[low, high]| (x - low) / (high - low));
         for (pair, treatment) in self.pairs.iter_mut().zip(1..) {
             let (of_treatment, of_control) = (share(treatment), share(0));
@@ -331,6 +334,9 @@ impl MetricTally {
             pair.scores.n += 1;
             pair.scores.sum += score;
             pair.scores.squares += score * score;
+            let [control, treatment] = &mut pair.scores.weights;
+            *control += 1.0 / of_control;
+            *treatment += 1.0 / of_treatment;
         }
     }
 }

@@ -4,13 +4,12 @@ use upswing_domain::{Direction, ExperimentMetric, ExperimentPlan, MetricRole};
 use upswing_stats::compare::{Alternative, Level, asymptotic};
 use upswing_stats::normal;
 
-use super::analysis::exact;
-use super::results::{Comparison, Forecast, MetricResults, Results, Verdict};
+use super::Tally;
+use super::forecast::forecast;
+use super::results::{Comparison, MetricResults, Results, Verdict};
 
 /// Below this chance of finding what matters within the planned units, going on is not worth it.
 const FUTILE: f64 = 0.1;
-/// The most units that a forecast looks ahead.
-const HORIZON: f64 = 1e12;
 
 /// The effect, larger being better.
 fn gain(metric: &ExperimentMetric, effect: f64) -> f64 {
@@ -73,16 +72,12 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// What all comparisons together come to.
-pub(super) fn conclude(plan: &ExperimentPlan, elapsed: Option<f64>, results: &mut Results) {
-    let Some((metric, goal)) = plan
-        .metrics
-        .iter()
-        .zip(&results.metrics)
-        .find(|(metric, _)| metric.role == MetricRole::Goal)
-        .map(|(metric, goal)| (metric, goal.clone()))
-    else {
-        return;
-    };
+pub(super) fn conclude(plan: &ExperimentPlan, tally: &Tally, elapsed: Option<f64>, results: &mut Results) {
+    let place = plan.metrics.iter().position(|metric| metric.role == MetricRole::Goal);
+    let goal = place.and_then(|place| {
+        Some((plan.metrics.get(place)?, results.metrics.get(place)?.clone(), tally.metrics.get(place)?))
+    });
+    let Some((metric, goal, known)) = goal else { return };
     results.closed = goal.arms.iter().map(|arm| arm.units).sum();
     for comparison in &goal.comparisons {
         results.reasons.push(named(plan, comparison));
@@ -96,7 +91,7 @@ pub(super) fn conclude(plan: &ExperimentPlan, elapsed: Option<f64>, results: &mu
                 .to_owned();
         return;
     }
-    results.forecast = forecast(plan, metric, &goal, elapsed);
+    results.forecast = forecast(plan, metric, &goal, known, elapsed);
     if results.closed < plan.minimum_units
         || elapsed.is_some_and(|elapsed| elapsed < plan.minimum_seconds as f64)
     {
@@ -194,8 +189,7 @@ fn futile(plan: &ExperimentPlan, metric: &ExperimentMetric, goal: &MetricResults
         return false;
     }
     let chance = |comparison: &Comparison| {
-        let (effect, fixed) = (comparison.effect?, comparison.fixed_horizon?);
-        let error = (fixed.interval[1] - fixed.interval[0]) / 2.0 / normal::quantile(1.0 - plan.alpha / 2.0);
+        let (effect, error) = (comparison.effect?, comparison.standard_error?);
         let at_end = error * (units / planned).sqrt();
         let level = Level::new(plan.alpha).ok()?;
         let design = asymptotic::Plan::new(plan.planned_units).ok()?;
@@ -210,73 +204,4 @@ fn futile(plan: &ExperimentPlan, metric: &ExperimentMetric, goal: &MetricResults
     };
     let chances: Vec<f64> = goal.comparisons.iter().filter_map(chance).collect();
     !chances.is_empty() && chances.iter().all(|chance| *chance < FUTILE)
-}
-
-/// How much longer the likeliest answer takes, if the effect is as large as it seems.
-fn forecast(
-    plan: &ExperimentPlan,
-    metric: &ExperimentMetric,
-    goal: &MetricResults,
-    elapsed: Option<f64>,
-) -> Option<Forecast> {
-    if goal.comparisons.iter().any(|c| c.verdict != Verdict::Inconclusive) {
-        return None;
-    }
-    let closed = goal.arms.iter().map(|arm| arm.units).sum::<u64>() as f64;
-    let treatments = goal.comparisons.len() as f64;
-    let units = goal.comparisons.iter().filter_map(|comparison| {
-        let pair =
-            [goal.arms.first()?.units, goal.arms.get(comparison.treatment)?.units].iter().sum::<u64>() as f64;
-        let needed = needed(plan, metric, comparison, pair, treatments)?;
-        Some((needed - pair).max(1.0) * closed / pair)
-    });
-    let units = units.min_by(f64::total_cmp)?;
-    let rate = elapsed.filter(|elapsed| *elapsed > 0.0).map(|elapsed| closed / elapsed);
-    Some(Forecast { units, seconds: rate.filter(|rate| *rate > 0.0).map(|rate| units / rate) })
-}
-
-/// How many units of a pair an answer needs, if the effect is what it seems.
-fn needed(
-    plan: &ExperimentPlan,
-    metric: &ExperimentMetric,
-    comparison: &Comparison,
-    pair: f64,
-    treatments: f64,
-) -> Option<f64> {
-    let (effect, fixed) = (comparison.effect?, comparison.fixed_horizon?);
-    let error = (fixed.interval[1] - fixed.interval[0]) / 2.0 / normal::quantile(1.0 - plan.alpha / 2.0);
-    if effect == 0.0 || !(error > 0.0 && error.is_finite()) {
-        return None;
-    }
-    let z = (effect / error).abs();
-    let alpha = plan.alpha / treatments;
-    if exact(metric) {
-        // The expected log of a good bet grows by z^2/2 over the units that made z; the mean over eight bets costs ln 8 of it
-        // less what neighbouring bets win as well.
-        let growth = z * z / 2.0 / pair;
-        let threshold = (1.0 / alpha).ln() + 4.0_f64.ln();
-        let known = comparison.sequential.and_then(|s| s.e_value).map_or(0.0, f64::ln);
-        let left = threshold - known;
-        return Some(pair + left.max(0.0) / growth);
-    }
-    let level = Level::new(alpha).ok()?;
-    let rho =
-        asymptotic::Plan::new(plan.planned_units).ok()?.rho_squared(level, Alternative::TwoSided).ok()?;
-    let spread = error * pair.sqrt();
-    let found = |units: f64| {
-        asymptotic::margin(units, rho, level).is_ok_and(|margin| margin * spread <= effect.abs())
-    };
-    let mut high = pair.max(2.0);
-    while !found(high) {
-        high *= 2.0;
-        if high > HORIZON {
-            return None;
-        }
-    }
-    let mut low = high / 2.0;
-    for _ in 0..40 {
-        let middle = f64::midpoint(low, high);
-        if found(middle) { high = middle } else { low = middle }
-    }
-    Some(high)
 }
