@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use upswing_domain::{KeyId, OrganisationId, Role, Timestamp};
 use upswing_privacy::{ApiKeyKind, ApiKeySecret, Keyring};
-use upswing_store::{Actor, ApiKey, Organisation, Store, StoreError, StoreOptions};
+use upswing_store::{Actor, ApiKey, AuditVerdict, Organisation, Store, StoreError, StoreOptions};
 use uuid::Uuid;
 
 use crate::config::Settings;
@@ -47,6 +47,10 @@ impl Admin {
             content_hash: Arc::new({
                 let keyring = Arc::clone(&keyring);
                 move |organisation, content| keyring.content_hash(organisation, content)
+            }),
+            audit_seal: Arc::new({
+                let keyring = Arc::clone(&keyring);
+                move |organisation, id, line| keyring.audit_seal(organisation, id, line)
             }),
         };
         let store = Store::open(options).await.map_err(failure)?;
@@ -124,6 +128,15 @@ impl Admin {
             StoreError::NotFound { .. } => failure(error).hint("see which keys there are: upswing keys list"),
             error => failure(error),
         })
+    }
+
+    /// Walks an organisation's audit log.
+    pub(crate) async fn verify_audit(
+        &self,
+        organisation: OrganisationId,
+        expected: Option<[u8; 32]>,
+    ) -> Result<AuditVerdict, Failure> {
+        self.store.verify_audit(organisation, expected).await.map_err(failure)
     }
 
     fn actor(&self, organisation: OrganisationId) -> Actor {

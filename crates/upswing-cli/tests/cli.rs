@@ -60,6 +60,29 @@ fn keys_are_made_listed_and_revoked() {
 }
 
 #[test]
+fn a_changed_audit_log_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(folder.path(), &["init"]);
+    succeed(folder.path(), &["keys", "create"]);
+    fn verify<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["audit", "verify"], more].concat()
+    }
+    let found = json_of(&succeed(folder.path(), &verify(&["--json"])));
+    assert_eq!((&found["intact"], &found["logs"][0]["lines"]), (&json!(true), &json!(3)), "{found}");
+    let head = found["logs"][0]["head"]["hash"].as_str().unwrap();
+    succeed(folder.path(), &["keys", "create"]);
+    let still = succeed(folder.path(), &verify(&["--expect-head", head]));
+    assert!(still.contains("intact, 4 lines") && still.contains("stands at line 3"), "{still}");
+    let complaint = fail(folder.path(), &verify(&["--expect-head", &"0".repeat(64)]));
+    assert!(complaint.contains("1 of 1 audit logs"), "{complaint}");
+    assert!(fail(folder.path(), &verify(&["--expect-head", "abc"])).contains("64 hexadecimal"));
+    assert!(fail(folder.path(), &verify(&["--organisation", "second"])).contains("no organisation 'second'"));
+    succeed(folder.path(), &["init", "--organisation", "second"]);
+    assert!(succeed(folder.path(), &verify(&[])).contains("'second': intact, 2 lines"));
+    assert!(fail(folder.path(), &verify(&["--expect-head", head])).contains("--organisation NAME"));
+}
+
+#[test]
 fn an_unknown_option_in_the_file_names_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("upswing.toml"), "lisen = \"127.0.0.1:1\"\n").unwrap();

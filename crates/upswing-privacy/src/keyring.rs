@@ -19,6 +19,7 @@ struct MasterKey {
     fingerprint: [u8; 32],
     pseudonym: [u8; 32],
     content: [u8; 32],
+    audit: [u8; 32],
     sketch: [u8; 32],
     api_key: [u8; 32],
     token: [u8; 32],
@@ -117,6 +118,23 @@ impl Keyring {
         keyed(key.id, &key.content, organisation, content)
     }
 
+    /// What chains the lines of an organisation's audit log: a keyed hash of a line with what came before it, made with the
+    /// key of that id or, without an id, the current one; with the id of the key. `None` when the ring has no such key.
+    pub fn audit_seal(
+        &self,
+        organisation: OrganisationId,
+        id: Option<u16>,
+        line: &[u8],
+    ) -> Option<(u16, [u8; 32])> {
+        let key = match id {
+            Some(id) => self.keys.iter().find(|key| key.id == id)?,
+            None => self.current(),
+        };
+        let mut hasher = blake3::Hasher::new_keyed(&key.audit);
+        hasher.update(organisation.0.as_bytes()).update(line);
+        Some((key.id, *hasher.finalize().as_bytes()))
+    }
+
     /// What sketches of texts are hashed with, so that they say nothing outside of their organisation.
     pub fn sketch_key(&self, organisation: OrganisationId) -> [u8; 32] {
         *blake3::keyed_hash(&self.current().sketch, organisation.0.as_bytes()).as_bytes()
@@ -160,6 +178,7 @@ impl MasterKey {
             fingerprint: derive("upswing 2026 fingerprint"),
             pseudonym: derive("upswing 2026 pseudonym"),
             content: derive("upswing 2026 content"),
+            audit: derive("upswing 2026 audit"),
             sketch: derive("upswing 2026 sketch"),
             api_key: derive("upswing 2026 api key"),
             token: derive("upswing 2026 token"),
@@ -193,6 +212,20 @@ mod tests {
         assert_ne!(rotated.fingerprints(organisation, b"x")[0], old.fingerprints(organisation, b"x")[0]);
         assert!(rotated.api_key_hashes("k").contains(&old.api_key_hashes("k")[0]));
         assert!(rotated.pseudonyms(organisation, "p").contains(&old.pseudonym(organisation, "p")));
+    }
+
+    #[test]
+    fn a_seal_is_of_its_key_and_organisation() {
+        let old = Keyring::generate().unwrap();
+        let fresh = Keyring::generate().unwrap().to_text().replacen("1:", "2:", 1);
+        let rotated = Keyring::parse(&format!("{fresh}{}", old.to_text())).unwrap();
+        let of = |n| OrganisationId(Uuid::from_u128(n));
+        let seal = old.audit_seal(of(7), None, b"line");
+        assert_eq!(seal.map(|(id, _)| id), Some(1));
+        assert_eq!(rotated.audit_seal(of(7), Some(1), b"line"), seal);
+        assert_eq!(rotated.audit_seal(of(7), None, b"line").map(|(id, _)| id), Some(2));
+        assert_ne!(old.audit_seal(of(8), None, b"line"), seal);
+        assert_eq!(old.audit_seal(of(7), Some(2), b"line"), None);
     }
 
     #[test]

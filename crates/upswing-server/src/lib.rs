@@ -41,6 +41,7 @@ pub async fn behind_gate(
     handler: axum::routing::MethodRouter,
 ) -> Result<axum::Router, StartError> {
     let keyring = config.keyring.clone();
+    let sealing = config.keyring.clone();
     let limits = app::Limits::of(&config);
     let store = upswing_store::Store::open(upswing_store::StoreOptions {
         url: config.database,
@@ -48,6 +49,7 @@ pub async fn behind_gate(
         readers: config.readers,
         key_checks: config.keyring.checks(),
         content_hash: Arc::new(move |organisation, content| keyring.content_hash(organisation, content)),
+        audit_seal: Arc::new(move |organisation, id, line| sealing.audit_seal(organisation, id, line)),
         consent: config.consent,
     })
     .await?;

@@ -141,6 +141,7 @@ impl Server {
     /// When the database cannot be opened or the address is taken.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let keyring = config.keyring.clone();
+        let sealing = config.keyring.clone();
         let limits = Limits::of(&config);
         let store = Store::open(StoreOptions {
             url: config.database.clone(),
@@ -148,6 +149,7 @@ impl Server {
             readers: config.readers,
             key_checks: config.keyring.checks(),
             content_hash: Arc::new(move |organisation, content| keyring.content_hash(organisation, content)),
+            audit_seal: Arc::new(move |organisation, id, line| sealing.audit_seal(organisation, id, line)),
             consent: config.consent,
         })
         .await?;

@@ -25,5 +25,6 @@ pub use evaluate::{
     ExperimentChanges, ExperimentEvent, ExperimentLook, ExperimentPiece, ExperimentProgress, ExperimentUnit,
     Happened,
 };
+pub use platform::{AuditBreak, AuditFault, AuditHead, AuditVerdict};
 pub use store::{Store, StoreOptions};
 pub use types::*;

@@ -19,17 +19,17 @@ use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
 use crate::evaluate::tally;
 use crate::observe::{absence, rollup, summary};
-use crate::platform::{audit, checkpoint, consent, key, lease, organisation};
+use crate::platform::{audit, audit_walk, checkpoint, consent, key, lease, organisation};
 use crate::pool::{Pool, Scope};
 use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
-    Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuthorTrust, Checkpoint, ContentHash,
-    Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress,
-    FeedbackStats, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News,
-    Organisation, QueueStatus, RolloutTransition, Statement, StoreError, StoredDecision, StoredExecution,
-    StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting,
-    WindowOutcome,
+    Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuditHead, AuditSeal, AuditVerdict,
+    AuthorTrust, Checkpoint, ContentHash, Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook,
+    ExperimentPiece, ExperimentProgress, FeedbackStats, LedgerEntry, LineageEdge, Listener, MetricSummary,
+    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement, StoreError,
+    StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow,
+    Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -45,6 +45,8 @@ pub struct StoreOptions {
     pub key_checks: Vec<(u16, [u8; 32])>,
     /// Names what people wrote, by a keyed hash of the organisation.
     pub content_hash: Arc<ContentHash>,
+    /// Chains the lines of the audit log, by a keyed hash of the organisation.
+    pub audit_seal: Arc<AuditSeal>,
     /// What holds for people who have not decided whether they may be learned from.
     pub consent: ConsentRule,
 }
@@ -61,6 +63,7 @@ impl std::fmt::Debug for StoreOptions {
 pub struct Store {
     writer: Arc<Writer>,
     pool: Arc<Pool>,
+    audit_seal: Arc<AuditSeal>,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -144,9 +147,11 @@ impl Store {
             connection,
             options.queue_capacity.max(1),
             options.content_hash,
+            Arc::clone(&options.audit_seal),
             options.consent,
         )?;
-        Ok(Self { writer: Arc::new(writer), pool: Pool::new(place, options.readers) })
+        let pool = Pool::new(place, options.readers);
+        Ok(Self { writer: Arc::new(writer), pool, audit_seal: options.audit_seal })
     }
 
     /// Writes what is queued, then stops. Later writes are refused.
@@ -1244,6 +1249,29 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<AuditEntry>> {
         self.read(Some(organisation), boxed!(|c| audit::page(c, organisation, before, limit).await)).await
+    }
+
+    /// The last line's place in the chain of an organisation's audit log; `None` while no line is chained.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn audit_head(&self, organisation: OrganisationId) -> Result<Option<AuditHead>> {
+        self.read(Some(organisation), boxed!(|c| audit::head(c, organisation).await)).await
+    }
+
+    /// Walks an organisation's audit log from its first line and says whether it still is what was written; with
+    /// `expected`, whether a head that was kept elsewhere is still in it. Reads every line.
+    ///
+    /// # Errors
+    /// When the database does not answer. A log that is not what was written is a verdict, not an error.
+    pub async fn verify_audit(
+        &self,
+        organisation: OrganisationId,
+        expected: Option<[u8; 32]>,
+    ) -> Result<AuditVerdict> {
+        let seal = Arc::clone(&self.audit_seal);
+        self.read(Some(organisation), boxed!(|c| audit_walk::verify(c, organisation, &*seal, expected).await))
+            .await
     }
 
     // ------------------------------------------------------------------------------------------------ followers

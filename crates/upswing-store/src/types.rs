@@ -14,6 +14,10 @@ pub type Fingerprint = [u8; 18];
 /// Names what people wrote, by a keyed hash of the organisation.
 pub type ContentHash = dyn Fn(OrganisationId, &[u8]) -> [u8; 18] + Send + Sync;
 
+/// Seals a line of an organisation's audit log: a keyed hash of what is given, with the key of that id or, without an id,
+/// the current one. `None` when there is no such key. See `upswing-privacy`.
+pub type AuditSeal = dyn Fn(OrganisationId, Option<u16>, &[u8]) -> Option<(u16, [u8; 32])> + Send + Sync;
+
 /// Called after each commit with what changed.
 pub type Listener = Box<dyn Fn(&[News]) + Send + Sync>;
 

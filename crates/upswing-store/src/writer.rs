@@ -17,7 +17,7 @@ use upswing_domain::ConsentRule;
 
 use crate::collect::{Definitions, Item, write_batch};
 use crate::engine::{Connection, Postgres, Sqlite};
-use crate::{Ack, ContentHash, Listener, News, QueueStatus, StoreError};
+use crate::{Ack, AuditSeal, ContentHash, Listener, News, QueueStatus, StoreError};
 
 /// The most events in one commit.
 const BATCH: usize = 1000;
@@ -84,9 +84,10 @@ struct Shared {
 impl Writer {
     pub(crate) fn start(
         place: &Place,
-        connection: Connection,
+        mut connection: Connection,
         capacity: usize,
         content_hash: Arc<ContentHash>,
+        audit_seal: Arc<AuditSeal>,
         consent: ConsentRule,
     ) -> Result<Self, StoreError> {
         let (queue, commands) = mpsc::unbounded_channel();
@@ -94,6 +95,7 @@ impl Writer {
         let shared = Arc::new(Shared::default());
         shared.connected.store(true, Relaxed);
         *lock(&shared.done) = Some(done);
+        connection.seal_audit_with(&audit_seal);
         let far = FarEnd {
             place: place.clone(),
             connection: Some(connection),
@@ -101,6 +103,7 @@ impl Writer {
             waiting: VecDeque::new(),
             definitions: Definitions::default(),
             content_hash,
+            audit_seal,
             consent,
             shared: shared.clone(),
             away: None,
@@ -255,6 +258,7 @@ struct FarEnd {
     waiting: VecDeque<Command>,
     definitions: Definitions,
     content_hash: Arc<ContentHash>,
+    audit_seal: Arc<AuditSeal>,
     consent: ConsentRule,
     shared: Arc<Shared>,
     /// Since when the database has been away.
@@ -442,7 +446,10 @@ impl FarEnd {
             self.lose();
             self.away.get_or_insert_with(Instant::now);
             match self.place.connect(true).await {
-                Ok(connection) => self.connection = Some(connection),
+                Ok(mut connection) => {
+                    connection.seal_audit_with(&self.audit_seal);
+                    self.connection = Some(connection);
+                }
                 Err(error) if Instant::now() >= until => return Err(unavailable(error)),
                 Err(_) => {
                     tokio::time::sleep(pause).await;

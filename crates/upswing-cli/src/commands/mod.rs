@@ -1,5 +1,6 @@
 //! What the program can be asked to do, one command a file.
 
+mod audit;
 mod config;
 mod demo;
 mod init;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Init(init::Args),
     /// Create, list and revoke keys
     Keys(keys::Args),
+    /// Check that the audit log still is what was written
+    Audit(audit::Args),
     /// Run a server with a simulated application that teaches it
     Demo(demo::Args),
     /// Report what policies are worth: on known outcomes, played through a server, or from a log of decisions
@@ -42,6 +45,7 @@ impl Command {
             Self::Serve(args) => Box::pin(serve::run(args)).await,
             Self::Init(args) => Box::pin(init::run(args)).await,
             Self::Keys(args) => Box::pin(keys::run(args)).await,
+            Self::Audit(args) => Box::pin(audit::run(args)).await,
             Self::Demo(args) => Box::pin(demo::run(args)).await,
             Self::Replay(args) => Box::pin(replay::run(args)).await,
             Self::Redaction(args) => redaction::run(args),

@@ -158,6 +158,7 @@ impl Place {
     pub(crate) async fn store(&self) -> Store {
         let ring =
             Keyring::parse(&std::fs::read_to_string(self.folder.path().join("master.key")).unwrap()).unwrap();
+        let sealing = ring.clone();
         let embedded = format!("sqlite:{}", self.folder.path().join("upswing.db").display());
         let options = StoreOptions {
             url: self.database_url.clone().unwrap_or(embedded),
@@ -166,6 +167,7 @@ impl Place {
             key_checks: ring.checks(),
             consent: Default::default(),
             content_hash: Arc::new(move |organisation, content| ring.content_hash(organisation, content)),
+            audit_seal: Arc::new(move |organisation, id, line| sealing.audit_seal(organisation, id, line)),
         };
         Store::open(options).await.unwrap()
     }

@@ -299,6 +299,10 @@ async fn administrative_changes_are_audited_with_their_request() {
         Answer::of(request).await.expect(200);
         let entries = world.get("/api/learning/audit?limit=1").await.expect(200);
         assert_eq!(entries["entries"][0]["request_id"], "change-1", "{entries}");
+        let (head, first) = (&entries["head"], &entries["entries"][0]);
+        assert_eq!((head["hash"].as_str().unwrap().len(), &head["sequence"]), (64, &first["sequence"]));
+        let verdict = world.server().store().verify_audit(world.organisation, None).await.unwrap();
+        assert_eq!(verdict.broken, None, "what the API did is chained");
         let next = entries["next_cursor"].as_str().unwrap();
         let older = world.get(&format!("/api/learning/audit?limit=200&cursor={next}")).await.expect(200);
         assert!(older["entries"].as_array().unwrap().len() >= 4, "{older}");

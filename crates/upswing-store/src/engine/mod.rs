@@ -5,10 +5,12 @@ mod schema;
 mod sqlite;
 pub(crate) mod table;
 
+use std::sync::Arc;
+
 use upswing_domain::{AgentId, OrganisationId, Position};
 
 use crate::value::{Row, Value};
-use crate::{News, StoreError};
+use crate::{AuditSeal, News, StoreError};
 
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
@@ -20,6 +22,8 @@ pub(crate) struct Connection {
     engine: Engine,
     news: Vec<News>,
     organisations: Vec<OrganisationId>,
+    /// What chains lines of the audit log; a connection without it writes none.
+    audit_seal: Option<Arc<AuditSeal>>,
 }
 
 enum Engine {
@@ -32,11 +36,26 @@ pub(crate) type Batch<'a> = Vec<(&'a str, Vec<Value>)>;
 
 impl Connection {
     pub(crate) fn sqlite(engine: Sqlite) -> Self {
-        Self { engine: Engine::Sqlite(engine), news: Vec::new(), organisations: Vec::new() }
+        Self { engine: Engine::Sqlite(engine), news: Vec::new(), organisations: Vec::new(), audit_seal: None }
     }
 
     pub(crate) fn postgres(engine: Postgres) -> Self {
-        Self { engine: Engine::Postgres(engine), news: Vec::new(), organisations: Vec::new() }
+        Self {
+            engine: Engine::Postgres(engine),
+            news: Vec::new(),
+            organisations: Vec::new(),
+            audit_seal: None,
+        }
+    }
+
+    /// From now on it may write lines of the audit log, chained with this.
+    pub(crate) fn seal_audit_with(&mut self, seal: &Arc<AuditSeal>) {
+        self.audit_seal = Some(Arc::clone(seal));
+    }
+
+    /// What chains lines of the audit log.
+    pub(crate) fn audit_seal(&self) -> Option<Arc<AuditSeal>> {
+        self.audit_seal.clone()
     }
 
     /// Begins a transaction that sees these organisations alone.

@@ -7,6 +7,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0003_telemetry", include_str!("../../migrations/0003_telemetry.sql")),
     ("0004_reputation", include_str!("../../migrations/0004_reputation.sql")),
     ("0005_experiments", include_str!("../../migrations/0005_experiments.sql")),
+    ("0006_audit_chain", include_str!("../../migrations/0006_audit_chain.sql")),
     ("0007_rollouts", include_str!("../../migrations/0007_rollouts.sql")),
 ];
 

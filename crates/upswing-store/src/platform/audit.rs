@@ -3,11 +3,13 @@
 use serde_json::Value as Json;
 use upswing_domain::OrganisationId;
 
+use super::audit_chain::{Content, GENESIS, Link};
+use super::audit_walk::AuditHead;
 use crate::engine::Connection;
 use crate::value::Value;
 use crate::{Actor, AuditEntry, StoreError};
 
-/// Writes a line and moves the organisation's revision on, so that every server reloads.
+/// Writes a line, chained to the one before it, and moves the organisation's revision on, so that every server reloads.
 pub(crate) async fn record(
     connection: &mut Connection,
     actor: &Actor,
@@ -22,20 +24,52 @@ pub(crate) async fn record(
     let sequence: i64 = row
         .ok_or_else(|| StoreError::NotFound { noun: "organisation", id: actor.organisation.to_string() })?
         .take()?;
-    let sql = "INSERT INTO audit_entry (organisation, sequence, at, api_key, action, subject, details, request) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let sql = "SELECT chain FROM audit_entry WHERE organisation = $1 AND sequence = $2";
+    let previous = match connection.query_one(sql, vec![organisation.clone(), (sequence - 1).into()]).await? {
+        Some(mut row) => row.take::<Option<Link>>()?,
+        None => None,
+    };
+    let content = Content {
+        at: actor.now,
+        key: actor.key,
+        action: action.to_owned(),
+        subject: subject.to_string(),
+        details: details.to_string(),
+        request: actor.request.clone(),
+    };
+    let unsealed =
+        || StoreError::Configuration("this connection has no key to chain the audit log".to_owned());
+    let seal = connection.audit_seal().ok_or_else(unsealed)?;
+    let previous = previous.unwrap_or(GENESIS);
+    let (key, link) =
+        content.link(&*seal, actor.organisation, None, &previous, sequence).ok_or_else(unsealed)?;
+    let sql = "INSERT INTO audit_entry (organisation, sequence, at, api_key, action, subject, details, request, chain, \
+               chain_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let values = vec![
         organisation,
         sequence.into(),
-        actor.now.into(),
-        actor.key.into(),
-        action.into(),
-        subject.to_string().into(),
-        details.to_string().into(),
-        actor.request.clone().into(),
+        content.at.into(),
+        content.key.into(),
+        content.action.into(),
+        content.subject.into(),
+        content.details.into(),
+        content.request.into(),
+        link.into(),
+        i64::from(key).into(),
     ];
     connection.execute(sql, values).await?;
     connection.announce_change().await
+}
+
+/// The last line's place in the chain; `None` while no line is chained.
+pub(crate) async fn head(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+) -> Result<Option<AuditHead>, StoreError> {
+    let sql = "SELECT sequence, chain FROM audit_entry WHERE organisation = $1 AND chain IS NOT NULL \
+               ORDER BY sequence DESC LIMIT 1";
+    let Some(mut row) = connection.query_one(sql, vec![organisation.into()]).await? else { return Ok(None) };
+    Ok(Some(AuditHead { sequence: row.take()?, hash: row.take()? }))
 }
 
 /// Newest first.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
 #![expect(clippy::disallowed_methods, reason = "where the database is comes from the environment")]
 
+mod audit;
 mod collect;
 mod deploy;
 mod durability;

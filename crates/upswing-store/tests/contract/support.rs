@@ -95,6 +95,12 @@ pub(crate) fn options(url: &str) -> StoreOptions {
             hasher.update(organisation.0.as_bytes()).update(content);
             hasher.finalize().as_bytes()[..18].try_into().unwrap()
         }),
+        audit_seal: Arc::new(|organisation, id, line| {
+            // One key, of id 1.
+            let mut hasher = blake3::Hasher::new_keyed(&[7; 32]);
+            hasher.update(organisation.0.as_bytes()).update(line);
+            matches!(id, None | Some(1)).then(|| (1, *hasher.finalize().as_bytes()))
+        }),
     }
 }
 

@@ -44,6 +44,19 @@ pub(crate) struct AuditResponse {
     entries: Vec<AuditEntryResponse>,
     /// For the next page; `null` on the last.
     next_cursor: Option<String>,
+    /// The end of the chain; `null` while no line is chained.
+    head: Option<AuditHeadResponse>,
+}
+
+/// The last line's place in the chain of the log. Kept elsewhere, it tells later whether everything up to it still stands:
+/// `upswing audit verify --expect-head HASH`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditHead)]
+pub(crate) struct AuditHeadResponse {
+    /// The line's number.
+    sequence: i64,
+    /// Its value: a keyed hash over this line and all before it, in hexadecimal.
+    hash: String,
 }
 
 /// Who changed what.
@@ -61,6 +74,12 @@ pub(crate) async fn list(
     Params(page): Params<PageParams>,
 ) -> Result<Json<AuditResponse>, Problem> {
     let limit = page.limit()?;
+    // Before the page: what the answer shows is never older than its head.
+    let head = app.store.audit_head(caller.organisation()).await?;
+    let head = head.map(|head| AuditHeadResponse {
+        sequence: head.sequence,
+        hash: blake3::Hash::from_bytes(head.hash).to_hex().to_string(),
+    });
     let mut found = app.store.audit(caller.organisation(), page.number()?, limit + 1).await?;
     let more = found.len() > limit;
     found.truncate(limit);
@@ -76,5 +95,5 @@ pub(crate) async fn list(
             request_id: entry.request,
         })
     });
-    Ok(Json(AuditResponse { entries: entries.collect::<Result<_, Problem>>()?, next_cursor }))
+    Ok(Json(AuditResponse { entries: entries.collect::<Result<_, Problem>>()?, next_cursor, head }))
 }
