@@ -1,10 +1,13 @@
 //! Who answers for which number.
+//!
+//! A number is an *input*, *reproduced* to 1e-8, or *excluded* with its reason. Where the reference is an approximation and what is
+//! computed here is not, it is excluded too, and how far they may be apart is checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// How close a result has to be unless it says otherwise: relative, or absolute below one billionth of that.
+/// How close a result has to be: relative, or absolute below one billionth of that.
 const TOLERANCE: f64 = 1e-8;
 
 /// Numbers by the path to them, and what has been said about them.
@@ -17,6 +20,8 @@ pub(crate) struct Claims {
     faults: Vec<String>,
     reproduced: usize,
     exclusions: Vec<(String, usize, String)>,
+    /// How many are approximated in the reference, by reason.
+    approximate: BTreeMap<&'static str, usize>,
 }
 
 impl Claims {
@@ -25,7 +30,15 @@ impl Claims {
         let mut numbers = BTreeMap::new();
         collect(document, &mut Vec::new(), &mut numbers);
         let (answered, read) = (BTreeSet::new(), BTreeSet::new());
-        Self { numbers, answered, read, faults: Vec::new(), reproduced: 0, exclusions: Vec::new() }
+        Self {
+            numbers,
+            answered,
+            read,
+            faults: Vec::new(),
+            reproduced: 0,
+            exclusions: Vec::new(),
+            approximate: BTreeMap::new(),
+        }
     }
 
     /// An input, read for a check.
@@ -48,19 +61,30 @@ impl Claims {
 
     /// A number that was computed, and the place where the reference has it.
     pub(crate) fn reproduces(&mut self, path: &[&str], found: f64) {
-        self.reproduces_within(path, found, TOLERANCE);
-    }
-
-    /// The same with another tolerance, relative and absolute.
-    pub(crate) fn reproduces_within(&mut self, path: &[&str], found: f64, tolerance: f64) {
         let Some(expected) = self.answer(path) else { return };
-        let close = (found - expected).abs()
-            <= tolerance * expected.abs().max(if tolerance > TOLERANCE { 1.0 } else { 1e-9 });
-        let same = expected.is_infinite() && found.is_infinite() && found.signum() == expected.signum();
-        if close || same {
+        if near(found, expected) {
             self.reproduced += 1;
         } else {
             self.faults.push(format!("{}: found {found}, expected {expected}", path.join(" > ")));
+        }
+    }
+
+    /// A number that the reference approximates. It is reproduced when what is exact is equal to it; else it is excluded for the
+    /// reason, provided that `explained` holds of it.
+    pub(crate) fn approximates(
+        &mut self,
+        path: &[&str],
+        exact: f64,
+        reason: &'static str,
+        explained: impl Fn(f64) -> bool,
+    ) {
+        let Some(expected) = self.answer(path) else { return };
+        if !explained(expected) {
+            self.faults.push(format!("{}: {exact}, not {expected}, and unexplained", path.join(" > ")));
+        } else if near(exact, expected) {
+            self.reproduced += 1;
+        } else {
+            *self.approximate.entry(reason).or_default() += 1;
         }
     }
 
@@ -101,13 +125,23 @@ impl Claims {
     /// Prints the account, and fails on any fault.
     pub(crate) fn settle(self) {
         let (numbers, read) = (self.numbers.len(), self.read.len());
-        println!("{numbers} numbers: {} reproduced, {read} read as inputs, and excluded:", self.reproduced);
+        let excluded = numbers - self.reproduced - read;
+        println!("{numbers} numbers: {} reproduced, {read} inputs, {excluded} excluded:", self.reproduced);
+        for (reason, count) in &self.approximate {
+            println!("{count:5}  {reason}");
+        }
         for (path, count, reason) in &self.exclusions {
             println!("{count:5}  {path}: {reason}");
         }
         let faults = self.faults();
         assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     }
+}
+
+/// Twelve digits are written in the reference.
+fn near(found: f64, expected: f64) -> bool {
+    let same = expected.is_infinite() && found.is_infinite() && found.signum() == expected.signum();
+    same || (found - expected).abs() <= TOLERANCE * expected.abs().max(1e-9)
 }
 
 fn collect(value: &Value, path: &mut Vec<String>, numbers: &mut BTreeMap<Vec<String>, f64>) {

@@ -8,9 +8,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets an error fails")]
 
+mod assignment;
 mod claims;
 mod compare;
-mod elsewhere;
+mod not_offered;
+mod sequential;
 
 use claims::Claims;
 
@@ -25,7 +27,9 @@ fn every_number_of_the_reference_is_claimed() {
     };
     let mut claims = Claims::new(&serde_json::from_str(&text).unwrap());
     compare::claims(&mut claims);
-    elsewhere::claims(&mut claims);
+    sequential::claims(&mut claims);
+    assignment::claims(&mut claims);
+    not_offered::claims(&mut claims);
     claims.settle();
 }
 
