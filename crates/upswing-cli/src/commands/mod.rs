@@ -9,6 +9,7 @@ mod openapi;
 mod redaction;
 mod replay;
 mod replay_log;
+mod rollout;
 mod serve;
 
 use clap::Subcommand;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Report what policies are worth: on known outcomes, played through a server, or from a log of decisions
     Replay(replay::Args),
+    /// Roll a version out step by step, watch it, promote it or take it back
+    Rollout(rollout::Args),
     /// Take personal data and secrets out of a text, or measure how well that works
     Redaction(redaction::Args),
     /// Say what may be configured, and what is
@@ -48,6 +51,7 @@ impl Command {
             Self::Audit(args) => Box::pin(audit::run(args)).await,
             Self::Demo(args) => Box::pin(demo::run(args)).await,
             Self::Replay(args) => Box::pin(replay::run(args)).await,
+            Self::Rollout(args) => Box::pin(rollout::run(args)).await,
             Self::Redaction(args) => redaction::run(args),
             Self::Config(args) => config::run(args),
             Self::Openapi(args) => openapi::run(args),

@@ -20,5 +20,6 @@ mod ledger;
 mod load;
 mod place;
 mod random;
+mod rollouts;
 mod support;
 mod table;

@@ -181,7 +181,7 @@ impl World {
             minimum_units: 0,
             minimum_seconds: 0,
             planned_units: 5000,
-            rollout_margin: None,
+            rollout: None,
             adaptive: self.floor.map(|floor| Adaptive { floor }),
         }
     }
