@@ -7,11 +7,13 @@ ARGS ?=
 CYCLES ?= 200
 # How many inputs each parser is fuzzed with.
 INPUTS ?= 1000000
+# How many canaries are simulated through the API.
+RUNS ?= 20
 # One profile for the tests and the checks, so that they share what they compile.
 PROFILE := --profile ci
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench calibration crash fuzz poisoning postgres clean-local
+.PHONY: help run test check fmt bench calibration canary crash fuzz poisoning postgres clean-local
 
 help:
 	@printf '\nUpswing\n\n'
@@ -47,6 +49,10 @@ fuzz: ## A million almost-right inputs for each parser of OTLP, feedback and wha
 
 calibration: ## Whether experiments keep what they promise, simulated: the table of docs/experiments.md (long; ARGS="400 5000 speed" is quick)
 	cargo run --release --package upswing-learn --example calibration -- $(ARGS)
+
+canary: ## Canaries under a driven clock: false rollbacks, and how fast failing versions are caught (RUNS=20 a line)
+	cargo run --release --package upswing-stats --example canary -- 1000
+	cargo run --release --package upswing-server --example canary -- $(RUNS)
 
 poisoning: ## Accounts that lie in concert, simulated: the table of docs/trust.md (long; ARGS="--seeds 2 clear" is quick)
 	cargo run --release --package upswing-trust --example poisoning -- $(ARGS)
