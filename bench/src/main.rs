@@ -23,7 +23,8 @@ use clap::{Parser, ValueEnum};
 use crate::database::Place;
 use crate::failure::{Doing as _, Failure, Result};
 use crate::measurements::{
-    Bench, batches, comments, decide, feedback, freshness, group_commit, memory, signals,
+    Bench, batches, comments, decide, experiments, feedback, freshness, group_commit, memory, rollback,
+    signals,
 };
 use crate::report::{Finding, Report};
 
@@ -69,6 +70,9 @@ struct Options {
     /// Executions that memory is measured with
     #[arg(long, default_value_t = 1_000_000)]
     executions: u64,
+    /// Units that an experiment is read with
+    #[arg(long, default_value_t = 10_000_000)]
+    units: u64,
     /// Measure only these
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Measurement>,
@@ -100,6 +104,10 @@ enum Measurement {
     Comments,
     /// Behaviour through the stream windows
     Signals,
+    /// What experiments cost, and how they are read
+    Experiments,
+    /// From a rollback to the old version
+    Rollback,
     /// Resident memory
     Memory,
 }
@@ -114,6 +122,8 @@ impl Measurement {
             Self::GroupCommit => group_commit::measure(bench).await,
             Self::Comments => comments::measure(bench).await,
             Self::Signals => signals::measure(bench).await,
+            Self::Experiments => experiments::measure(bench).await,
+            Self::Rollback => rollback::measure(bench).await,
             Self::Memory => memory::measure(bench).await,
         }
     }
@@ -149,6 +159,7 @@ fn run(options: Options) -> Result<bool> {
 }
 
 async fn measure(options: &Options) -> Result<Report> {
+    let units = if options.quick { options.units / 10 } else { options.units };
     let (seconds, pairs, executions) =
         if options.quick { (1.0, 3, 100_000) } else { (options.seconds, options.pairs, options.executions) };
     let Some(scratch) = &options.sqlite else {
@@ -160,7 +171,7 @@ async fn measure(options: &Options) -> Result<Report> {
     places.extend(options.postgres.clone().map(Place::Postgres));
     let mut findings = Vec::new();
     for place in places {
-        let bench = Bench { place, scratch: scratch.clone(), pairs, seconds, executions };
+        let bench = Bench { place, scratch: scratch.clone(), pairs, seconds, executions, units };
         for measurement in Measurement::value_variants() {
             if options.only.is_empty() || options.only.contains(measurement) {
                 findings.extend(measurement.measure(&bench).await?);

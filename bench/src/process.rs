@@ -137,6 +137,14 @@ impl Server {
         Ok(Self { process, folder, database, organisation, key, agent, versions, client })
     }
 
+    /// One more server on the same database.
+    pub(crate) async fn another(&self) -> Result<Another> {
+        let mut serve = upswing(&self.folder)?;
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn"]);
+        serve.args(["--data", &self.folder.display().to_string(), "--database-url", &self.database.url()]);
+        Listening::start(serve).await.map(Another)
+    }
+
     /// Host and port.
     pub(crate) fn address(&self) -> &str {
         &self.process.address
@@ -191,6 +199,21 @@ impl Server {
         self.process.stop().await?;
         self.database.remove().await?;
         std::fs::remove_dir_all(&self.folder).doing("removing a folder")
+    }
+}
+
+/// A server beside the one that has the database.
+pub(crate) struct Another(Listening);
+
+impl Another {
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.0.address
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.0.stop().await
     }
 }
 

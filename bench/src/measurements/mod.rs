@@ -3,10 +3,12 @@
 pub(crate) mod batches;
 pub(crate) mod comments;
 pub(crate) mod decide;
+pub(crate) mod experiments;
 pub(crate) mod feedback;
 pub(crate) mod freshness;
 pub(crate) mod group_commit;
 pub(crate) mod memory;
+pub(crate) mod rollback;
 pub(crate) mod signals;
 
 use std::path::PathBuf;
@@ -34,6 +36,8 @@ pub(crate) struct Bench {
     pub(crate) seconds: f64,
     /// How many executions memory is measured with.
     pub(crate) executions: u64,
+    /// How many units an experiment is read with.
+    pub(crate) units: u64,
 }
 
 impl Bench {
