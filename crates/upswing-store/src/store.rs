@@ -13,7 +13,7 @@ use upswing_domain::{
     RewardDefinition, Rollout, RolloutId, Timestamp, Transition, Version, VersionId,
 };
 
-use crate::collect::{Item, read as collect, refold, telemetry, trust};
+use crate::collect::{Item, export, read as collect, refold, telemetry, trust};
 use crate::deploy::{agent, deployment, rollout};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
@@ -26,10 +26,10 @@ use crate::writer::{Job, Place, Writer};
 use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuditHead, AuditSeal, AuditVerdict,
     AuthorTrust, Checkpoint, ContentHash, Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook,
-    ExperimentPiece, ExperimentProgress, FeedbackStats, LedgerEntry, LineageEdge, Listener, MetricSummary,
-    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement, StoreError,
-    StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow,
-    Telemetry, Waiting, WindowOutcome,
+    ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, LedgerEntry, LineageEdge, Listener,
+    MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement,
+    StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal,
+    StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -293,9 +293,9 @@ impl Store {
         agent: Option<AgentId>,
         after: Option<DecisionId>,
         limit: usize,
-    ) -> Result<Vec<StoredDecision>> {
+    ) -> Result<Vec<ExportedDecision>> {
         let page = collect::Page { organisation, agent, after: after.map(|id| id.0), limit };
-        self.read(Some(organisation), boxed!(|c| collect::decisions(c, page).await)).await
+        self.read(Some(organisation), boxed!(|c| export::decisions(c, page).await)).await
     }
 
     /// A page of executions in the order of ids.

@@ -293,6 +293,18 @@ pub struct StoredDecision {
     pub position: Position,
 }
 
+/// A decision with what it was chosen from and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportedDecision {
+    /// As stored.
+    pub stored: StoredDecision,
+    /// The versions that were eligible, in the order of the decision's probabilities.
+    pub eligible: Option<Vec<VersionId>>,
+    /// The reward of the execution that followed and ran the version that was decided; the mean of those that are known where
+    /// several followed.
+    pub reward: Option<f64>,
+}
+
 /// One change of one execution's reward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerEntry {

@@ -117,8 +117,8 @@ impl Facts {
         loop {
             let page = store.export_decisions(organisation, Some(id), after, PAGE).await.unwrap();
             let Some(last) = page.last() else { break };
-            after = Some(last.decision.id);
-            decisions.extend(page.into_iter().map(|d| (d.decision.id, d)));
+            after = Some(last.stored.decision.id);
+            decisions.extend(page.into_iter().map(|d| (d.stored.decision.id, d.stored)));
         }
         let mut feedback: BTreeMap<ExecutionId, Vec<StoredFeedback>> = BTreeMap::new();
         let mut after = None;

@@ -36,3 +36,48 @@ async fn everything_comes_out_once_page_by_page() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn decisions_come_with_what_they_were_chosen_from_and_what_came_of_them() {
+    on_both("decisions_come_with_what_they_were_chosen_from_and_what_came_of_them", async |world| {
+        let first = world.decide(&json!({})).await;
+        let third = world.add_version("third").await;
+        let (own, other, unknown) =
+            (world.decide(&json!({})).await, world.decide(&json!({})).await, world.decide(&json!({})).await);
+        world.reward(&world.execute(&first).await["id"], 0.25).await;
+        // Under an id of its own, and twice: the mean of what is known.
+        for reward in [Some(0.5), Some(1.0), None] {
+            let body = json!({"id": uuid::Uuid::new_v4(), "agent_id": world.agent, "decision_id": own["decision_id"],
+                "token": own["token"]});
+            let execution = world.post("/api/learning/executions", &body).await.expect(201);
+            if let Some(reward) = reward {
+                world.reward(&execution["id"], reward).await;
+            }
+        }
+        // What ran another version says nothing about the one that was decided.
+        let version = if other["version"] == json!(third) { &first["version"] } else { &json!(third) };
+        let body = json!({"agent_id": world.agent, "decision_id": other["decision_id"], "version": version});
+        let execution = world.post("/api/learning/executions", &body).await.expect(201);
+        world.reward(&execution["id"], 1.0).await;
+        world.execute(&unknown).await;
+
+        let answer = world.get(&format!("/api/learning/export/decisions?agent_id={}", world.agent)).await;
+        let lines: Vec<Value> = answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |decision: &Value| {
+            lines.iter().find(|line| line["id"] == decision["decision_id"]).cloned().unwrap()
+        };
+        assert_eq!(of(&first)["reward"], 0.25);
+        assert_eq!(of(&own)["reward"], 0.75);
+        assert_eq!((&of(&other)["reward"], &of(&unknown)["reward"]), (&Value::Null, &Value::Null));
+        for line in [of(&first), of(&own)] {
+            let eligible = line["eligible"].as_array().unwrap();
+            let chosen = eligible.iter().position(|version| *version == line["version"]).unwrap();
+            assert_eq!(eligible.len(), line["probabilities"].as_array().unwrap().len());
+            assert_eq!(line["probabilities"][chosen], line["propensity"]);
+            assert_eq!((&line["experiment_id"], &line["arm"]), (&Value::Null, &Value::Null));
+        }
+        assert_eq!(of(&first)["eligible"].as_array().unwrap().len(), 2);
+        assert_eq!(of(&own)["eligible"][2], json!(third));
+    })
+    .await;
+}

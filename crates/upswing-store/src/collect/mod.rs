@@ -1,6 +1,7 @@
 //! What happened and how it was received: decisions, executions, feedback, and the ledger of rewards that follows.
 
 mod definition;
+pub(crate) mod export;
 pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod refold;

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0005_experiments", include_str!("../../migrations/0005_experiments.sql")),
     ("0006_audit_chain", include_str!("../../migrations/0006_audit_chain.sql")),
     ("0007_rollouts", include_str!("../../migrations/0007_rollouts.sql")),
+    ("0008_enrichment", include_str!("../../migrations/0008_enrichment.sql")),
 ];
 
 /// Which engine a text is for.

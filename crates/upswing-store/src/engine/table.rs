@@ -35,7 +35,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    fn new(table: &str, columns: &str, key: &[(&str, ColumnType)], order: &str) -> Self {
+    fn new(table: &str, columns: &str, key: &[(&str, ColumnType)], rest: &str) -> Self {
         let equal = key.iter().enumerate().map(|(n, (name, _))| format!("t.{name} = ?{}", n + 1));
         let joined = key.iter().map(|(name, _)| format!("t.{name} = k.{name}"));
         let names = key.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
@@ -45,12 +45,12 @@ impl Lookup {
             (equal.collect::<Vec<_>>().join(" AND "), joined.collect::<Vec<_>>().join(" AND "));
         let arrays = arrays.collect::<Vec<_>>().join(", ");
         Self {
-            sqlite: format!("SELECT {columns} FROM {table} t WHERE {equal} {order}"),
+            sqlite: format!("SELECT {columns} FROM {table} t WHERE {equal} {rest}"),
             // A fence around the inner query: whatever the planner knows of the table (nothing, while it is new), it
             // goes from key to row through the index of the key.
             postgres: format!(
                 "SELECT l.* FROM UNNEST({arrays}) AS k({names}) CROSS JOIN LATERAL \
-                 (SELECT {columns} FROM {table} t WHERE {joined} {order} OFFSET 0) AS l"
+                 (SELECT {columns} FROM {table} t WHERE {joined} {rest} OFFSET 0) AS l"
             ),
             types: key.iter().map(|(_, ty)| *ty).collect(),
         }
@@ -188,6 +188,12 @@ tables! {
     EXECUTION_FACTS: Lookup = Lookup::new("execution",
         "t.organisation, t.id, t.position, t.agent, t.decision, t.version, t.origin, t.occurred_at, \
          t.context IS NOT NULL, t.fingerprint", BY_ID, "");
+    // Those that have another id than the decision they followed from.
+    FOLLOWING_EXECUTIONS: Lookup = Lookup::new("execution",
+        "t.organisation, t.id, t.position, t.agent, t.decision, t.version, t.origin, t.occurred_at, \
+         t.context IS NOT NULL, t.fingerprint", &[("organisation", Uuid), ("decision", Uuid)], "AND t.decision <> t.id");
+    DEPLOYMENT_ELIGIBLE: Lookup = Lookup::new("deployment", "t.agent, t.epoch, t.eligible",
+        &[("organisation", Uuid), ("agent", Uuid), ("epoch", I64)], "");
     FEEDBACK_FACTS: Lookup = Lookup::new("feedback",
         "t.organisation, t.id, t.position, t.execution, t.fingerprint", BY_ID, "");
     FEEDBACK_SIGNALS: Lookup = Lookup::new("feedback",

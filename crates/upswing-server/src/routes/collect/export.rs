@@ -10,7 +10,7 @@ use upswing_domain::{
     AgentId, Context, DecisionId, DecisionReason, ExecutionId, FeedbackId, OrganisationId, Origin, Timestamp,
     VersionId,
 };
-use upswing_store::{StoreError, StoredDecision};
+use upswing_store::{ExportedDecision, StoreError, StoredDecision};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -71,8 +71,20 @@ pub(crate) struct DecisionResponse {
     #[schema(value_type = OriginSchema)]
     origin: Origin,
     propensity: f64,
-    /// Of every eligible version, in the order of the epoch's list (see the agent's deployments); empty where none was drawn.
+    /// Of every eligible version, in the order of `eligible`; empty where none was drawn.
     probabilities: Vec<f64>,
+    /// The versions that were eligible.
+    #[schema(value_type = Option<Vec<String>>)]
+    eligible: Option<Vec<VersionId>>,
+    /// The experiment, or the rollout, that assigned it.
+    experiment_id: Option<Uuid>,
+    /// Which of its splits assigned it: the number of the epoch of the split.
+    allocation: Option<i64>,
+    /// The arm, from 0; `null` also where the unit is kept out.
+    arm: Option<u16>,
+    /// The reward, from 0 to 1, of the execution that followed and ran this version (the mean where several did); `null` while it is
+    /// unknown, which is not 0.
+    reward: Option<f64>,
     epoch: i64,
     policy_revision: i64,
     #[serde(serialize_with = "time::serialize")]
@@ -82,9 +94,9 @@ pub(crate) struct DecisionResponse {
     position: i64,
 }
 
-impl From<StoredDecision> for DecisionResponse {
-    fn from(stored: StoredDecision) -> Self {
-        let StoredDecision { decision, position } = stored;
+impl From<ExportedDecision> for DecisionResponse {
+    fn from(exported: ExportedDecision) -> Self {
+        let ExportedDecision { stored: StoredDecision { decision, position }, eligible, reward } = exported;
         Self {
             id: decision.id.0,
             agent_id: decision.agent.0,
@@ -95,6 +107,11 @@ impl From<StoredDecision> for DecisionResponse {
             origin: decision.origin,
             propensity: decision.propensity.get(),
             probabilities: decision.probabilities,
+            eligible,
+            experiment_id: decision.assignment.map(|assignment| assignment.experiment.0),
+            allocation: decision.assignment.map(|assignment| assignment.allocation),
+            arm: decision.assignment.and_then(|assignment| assignment.arm),
+            reward,
             epoch: decision.epoch,
             policy_revision: decision.policy_revision,
             decided_at: decision.decided_at,
@@ -175,7 +192,7 @@ async fn page(
     match kind {
         Kind::Decisions => {
             let page = store.export_decisions(organisation, agent, after.map(DecisionId), PAGE).await?;
-            let last = page.last().map(|stored| stored.decision.id.0);
+            let last = page.last().map(|exported| exported.stored.decision.id.0);
             lines(page.len(), last, page.into_iter().map(DecisionResponse::from))
         }
         Kind::Executions => {
