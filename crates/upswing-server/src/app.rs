@@ -92,6 +92,8 @@ pub(crate) struct App {
     pub(crate) recent: RecentDecisions,
     /// What authors did within the last hour.
     pub(crate) authors: crate::trust::Authors,
+    /// What was written within the last hour.
+    pub(crate) texts: crate::copies::Texts,
     /// Whether accounts that act in concert are looked for.
     pub(crate) reputation: bool,
     /// What was found, while this server is the one that looks.

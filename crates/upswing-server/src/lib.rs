@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 mod app;
 mod auth;
+mod copies;
 mod decide;
 mod gate;
 mod jobs;
@@ -62,6 +63,7 @@ pub async fn behind_gate(
         changed: Default::default(),
         recent: Default::default(),
         authors: Default::default(),
+        texts: Default::default(),
         reputation: config.reputation,
         reputations: Default::default(),
         profiles: Default::default(),

@@ -164,6 +164,7 @@ impl Server {
             changed: Default::default(),
             recent: RecentDecisions::default(),
             authors: Default::default(),
+            texts: Default::default(),
             reputation: config.reputation,
             reputations: Default::default(),
             profiles: Default::default(),

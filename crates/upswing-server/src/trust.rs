@@ -9,6 +9,8 @@ use upswing_privacy::Keyring;
 use upswing_store::{Defence, TextKeys};
 use upswing_trust::{Behaviour, Fingerprint, SpamInput, Verdict, fingerprint, moderate, spam_score};
 
+use crate::app::App;
+use crate::copies::Written;
 use crate::problem::{Code, Problem};
 
 /// How much of one author, and of one text, counts.
@@ -33,11 +35,11 @@ pub(crate) struct Statement<'a> {
     pub(crate) at: Timestamp,
 }
 
-/// Refuses what no moderator would let stand, and what looks like spam.
+/// Refuses what no moderator would let stand, and what looks like spam, also by what was written within the last hour.
 ///
 /// # Errors
 /// `content_refused` with the categories, `spam` with score and reasons; neither repeats the text.
-pub(crate) fn judge(statement: &Statement<'_>, authors: &Authors) -> Result<(), Problem> {
+pub(crate) fn judge(app: &App, statement: &Statement<'_>) -> Result<(), Problem> {
     if let Some(text) = statement.text {
         let moderation = moderate(text);
         if moderation.verdict == Verdict::Refused {
@@ -47,7 +49,21 @@ pub(crate) fn judge(statement: &Statement<'_>, authors: &Authors) -> Result<(), 
             return Err(Problem::new(Code::ContentRefused, detail).about("feedback_text"));
         }
     }
-    let behaviour = authors.behaviour(statement);
+    let written = statement.text.map(|text| Written {
+        organisation: statement.organisation,
+        author: statement.author,
+        execution: statement.execution,
+        at: statement.at,
+        fingerprint: fingerprint(text, &app.keyring.sketch_key(statement.organisation)),
+    });
+    // What many people write by chance is no copy.
+    let written = written.filter(|written| written.fingerprint.across_authors());
+    let copies = written.as_ref().map(|written| app.texts.copies(written)).unwrap_or_default();
+    let behaviour = Behaviour {
+        own_copies: copies.own,
+        others_copies: copies.others,
+        ..app.authors.behaviour(statement)
+    };
     let score = spam_score(&SpamInput {
         text: statement.text,
         correction: statement.correction,
@@ -63,7 +79,10 @@ pub(crate) fn judge(statement: &Statement<'_>, authors: &Authors) -> Result<(), 
         let detail = format!("the spam score is {:.2}, above 0.80: {}", score.score, reasons.join(", "));
         return Err(Problem::new(Code::Spam, detail));
     }
-    authors.note(statement);
+    app.authors.note(statement);
+    if let Some(written) = written {
+        app.texts.note(written);
+    }
     Ok(())
 }
 

@@ -109,3 +109,29 @@ async fn statements_with_a_shape_of_their_own_are_checked_and_come_back() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_others_wrote_before_raises_the_spam_score_and_alone_refuses_nothing() {
+    on_both("what_others_wrote_before_raises_the_spam_score_and_alone_refuses_nothing", async |world| {
+        let said = |n: usize, text: &str| {
+            json!({"agent_id": world.agent, "session_id": format!("v{n}"), "author": format!("account-{n}"),
+                "feedback_type": "star_rating", "rating": 5, "feedback_text": text})
+        };
+        // A suspicious text: once it passes.
+        let selling =
+            "Order now, best price for all those who answer, click here and tell your friends about it";
+        let plain = "The second step of the recipe lacks salt and takes far too long for a weekday";
+        let mut refused = None;
+        for n in 0..25 {
+            world.post("/api/learning/feedback", &said(n, plain)).await.expect(201);
+            let answer = world.post("/api/learning/feedback", &said(100 + n, selling)).await;
+            if answer.status == 422 {
+                refused = refused.or(Some((n, answer.problem(422, "spam"))));
+            }
+        }
+        let (times, problem) = refused.expect("copies of a suspicious text are refused");
+        assert!((3..20).contains(&times), "after {times}");
+        assert!(problem["detail"].as_str().unwrap().contains("others_copies"), "{problem}");
+    })
+    .await;
+}

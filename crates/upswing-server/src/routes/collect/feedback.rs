@@ -457,7 +457,7 @@ fn prepare(app: &App, caller: &Caller, mut request: FeedbackRequest) -> Result<P
             rating: rating.map(|stars| (f64::from(stars) - 1.0) / 4.0),
             at: if from_browser { now } else { occurred_at },
         };
-        trust::judge(&statement, &app.authors)?;
+        trust::judge(app, &statement)?;
     }
     request.feedback_text.redact(&redactor);
     request.correction_text.redact(&redactor);

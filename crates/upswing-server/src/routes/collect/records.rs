@@ -678,7 +678,7 @@ fn feedback(
         at: occurred_at,
     };
     if said.source == FeedbackSource::User {
-        trust::judge(&statement, &app.authors)?;
+        trust::judge(app, &statement)?;
     }
     let redactor = Redactor::new();
     let (mut text, mut metrics) = (said.text, said.metrics);

@@ -299,7 +299,7 @@ fn judge(app: &App, organisation: OrganisationId, said: &RecordedFeedback) -> Re
         rating: None,
         at: app.now(),
     };
-    trust::judge(&statement, &app.authors).map_err(|problem| problem.detail)
+    trust::judge(app, &statement).map_err(|problem| problem.detail)
 }
 
 /// Reasons name what was sent, which may hold anything.
