@@ -27,6 +27,7 @@ mod curve;
 mod draw;
 mod encoder;
 pub mod evaluate;
+pub mod gate;
 mod gaussian;
 mod state;
 mod statistics;

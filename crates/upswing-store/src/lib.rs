@@ -20,6 +20,7 @@ mod types;
 mod value;
 mod writer;
 
+pub use deploy::gate::{Dataset, GateApproval, GateRecord, GateResult, GateSetting, GateSettings};
 pub use error::StoreError;
 pub use evaluate::{
     ExperimentChanges, ExperimentEvent, ExperimentLook, ExperimentPiece, ExperimentProgress, ExperimentUnit,

@@ -15,6 +15,8 @@ use upswing_domain::{
 
 use crate::collect::{Item, export, read as collect, refold, telemetry, trust};
 use crate::deploy::{agent, deployment, rollout};
+use crate::collect::{Item, read as collect, refold, telemetry, trust};
+use crate::deploy::{agent, deployment, gate, rollout};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
 use crate::evaluate::tally;
@@ -25,11 +27,7 @@ use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuditHead, AuditSeal, AuditVerdict,
-    AuthorTrust, Checkpoint, ContentHash, Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook,
-    ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, LedgerEntry, LineageEdge, Listener,
-    MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement,
-    StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal,
-    StreamWindow, Telemetry, Waiting, WindowOutcome,
+    AuthorTrust, Checkpoint, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval, GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -1175,6 +1173,99 @@ impl Store {
             boxed!(|c| tally::save(c, organisation, agent, now, stretch, changes).await),
         )
         .await
+    }
+
+    // ------------------------------------------------------------------------------------------------ gates
+
+    /// Stores a dataset, named by its content; false when it is there.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn put_dataset(&self, actor: Actor, dataset: Dataset) -> Result<bool> {
+        self.transact(vec![actor.organisation], boxed!(|c| gate::put_dataset(c, &actor, &dataset).await))
+            .await
+    }
+
+    /// The datasets of an organisation without their lines, oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn datasets(&self, organisation: OrganisationId) -> Result<Vec<Dataset>> {
+        self.read(Some(organisation), boxed!(|c| gate::datasets(c, organisation).await)).await
+    }
+
+    /// A dataset with its lines.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn dataset(&self, organisation: OrganisationId, id: [u8; 32]) -> Result<Option<Dataset>> {
+        self.read(Some(organisation), boxed!(|c| gate::dataset(c, organisation, id).await)).await
+    }
+
+    /// Sets an agent's gates, or what runs its versions; `body` is JSON.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown agent.
+    pub async fn set_gates(
+        &self,
+        actor: Actor,
+        id: AgentId,
+        setting: GateSetting,
+        body: String,
+    ) -> Result<()> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| gate::set(c, &actor, id, setting, &body).await)).await
+    }
+
+    /// An agent's gates, and what runs its versions.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn gate_settings(&self, organisation: OrganisationId, id: AgentId) -> Result<GateSettings> {
+        self.read(Some(organisation), boxed!(|c| gate::settings(c, organisation, id).await)).await
+    }
+
+    /// Stores what a gate found of a version; its number and time are given here.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn record_gate(
+        &self,
+        actor: Actor,
+        id: AgentId,
+        version: VersionId,
+        result: GateResult,
+    ) -> Result<()> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| gate::record(c, &actor, id, version, &result).await)).await
+    }
+
+    /// Approves a version; doing so again with the same key changes nothing.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn approve(
+        &self,
+        actor: Actor,
+        id: AgentId,
+        version: VersionId,
+        approval: GateApproval,
+    ) -> Result<()> {
+        let scope = vec![actor.organisation];
+        self.transact(scope, boxed!(|c| gate::approve(c, &actor, id, version, &approval).await)).await
+    }
+
+    /// What gates found of a version, and who approved it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn gate_record(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        version: VersionId,
+    ) -> Result<GateRecord> {
+        self.read(Some(organisation), boxed!(|c| gate::of_version(c, organisation, id, version).await)).await
     }
 
     // ------------------------------------------------------------------------------------------------ platform

@@ -2,4 +2,5 @@
 
 pub(crate) mod agent;
 pub(crate) mod deployment;
+pub(crate) mod gate;
 pub(crate) mod rollout;

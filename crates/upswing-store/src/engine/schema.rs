@@ -8,6 +8,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0004_reputation", include_str!("../../migrations/0004_reputation.sql")),
     ("0005_experiments", include_str!("../../migrations/0005_experiments.sql")),
     ("0006_audit_chain", include_str!("../../migrations/0006_audit_chain.sql")),
+    ("0006b_gates", include_str!("../../migrations/0006b_gates.sql")),
     ("0007_rollouts", include_str!("../../migrations/0007_rollouts.sql")),
     ("0008_enrichment", include_str!("../../migrations/0008_enrichment.sql")),
 ];
