@@ -4,6 +4,7 @@
 //! The master key is no option: it comes from `UPSWING_MASTER_KEY` or from a file of its own, never from a flag that
 //! other users of the machine can see.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -128,6 +129,10 @@ pub(crate) struct Settings {
     pub(crate) master_key: Option<String>,
     /// How the server learns, and what it keeps.
     pub(crate) learning: LearningSettings,
+    /// Hosts at which versions may be tried although they are not public.
+    pub(crate) runner_hosts: Vec<String>,
+    /// Programs that try versions or judge answers, by name, with their arguments.
+    pub(crate) commands: BTreeMap<String, Vec<String>>,
     /// What was configured and has no effect yet.
     pub(crate) idle: Vec<&'static str>,
 }
@@ -173,6 +178,8 @@ impl Settings {
             master_key: master_key_from_environment(),
             data,
             learning: LearningSettings::new(&given),
+            runner_hosts: given.texts("gates.runner_hosts"),
+            commands: commands(&given.texts("gates.commands"))?,
             idle: given.idle(),
         })
     }
@@ -188,9 +195,26 @@ impl Settings {
             queue_capacity: None,
             master_key: None,
             learning: LearningSettings::default(),
+            runner_hosts: Vec::new(),
+            commands: BTreeMap::new(),
             idle: Vec::new(),
         }
     }
+}
+
+/// Programs by name, out of `NAME=PROGRAM ARGUMENT ...`.
+fn commands(texts: &[String]) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let mut commands = BTreeMap::new();
+    for text in texts {
+        let (name, program) = text.split_once('=').unwrap_or((text, ""));
+        let words: Vec<_> = program.split_whitespace().map(str::to_owned).collect();
+        if name.trim().is_empty() || words.is_empty() {
+            return Err(Failure::new(format!("gates.commands has '{text}'"))
+                .hint("NAME=PROGRAM ARGUMENT ..., as in judge=/usr/local/bin/judge --strict"));
+        }
+        commands.insert(name.trim().to_owned(), words);
+    }
+    Ok(commands)
 }
 
 fn sqlite_url(data: &Path) -> String {

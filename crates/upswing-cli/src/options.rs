@@ -61,6 +61,16 @@ pub(crate) const OPTIONS: &[Option_] = &[
     option("log", Kind::Choice(&["human", "json"]), "How logs are written."),
     option("log_filter", Kind::Text, "Which logs are written, as in info or upswing=debug."),
     option("queue_capacity", Kind::Whole(1, 1_000_000), "How many events may wait to be written."),
+    option(
+        "gates.runner_hosts",
+        Kind::Texts,
+        "Hosts, as in runner.internal or 127.0.0.1:9000, at which versions may be tried although they are not public.",
+    ),
+    option(
+        "gates.commands",
+        Kind::Texts,
+        "Programs that try versions or judge answers, each as NAME=PROGRAM ARGUMENT ...",
+    ),
     named(
         "learning.enabled",
         Kind::Flag,
@@ -231,6 +241,12 @@ impl Given {
     /// A text.
     pub(crate) fn text(&self, path: &str) -> Option<String> {
         self.get(path)?.as_str().map(str::to_owned)
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts(&self, path: &str) -> Vec<String> {
+        let all = self.get(path).and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// A flag.

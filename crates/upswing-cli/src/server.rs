@@ -56,6 +56,8 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     config.copies_cap = learning.copies_cap.unwrap_or(config.copies_cap);
     config.consent = learning.consent.unwrap_or(config.consent);
     config.content_days = learning.content_days.or(config.content_days);
+    config.runners.hosts = settings.runner_hosts.clone();
+    config.runners.commands = settings.commands.clone();
     match Server::start(config).await {
         Ok(server) => Ok(Running(server)),
         Err(error @ StartError::Listen { .. }) => {

@@ -10,7 +10,7 @@ pub enum Role {
     Publishable,
     /// An application: decides, reports executions and feedback, reads.
     Member,
-    /// A reviewer: what a member may, and to read what people wrote.
+    /// A reviewer: what a member may, to read what people wrote, and to approve versions.
     Expert,
     /// An administrator: everything in the organisation.
     Admin,
@@ -32,6 +32,8 @@ pub enum Permission {
     Read,
     /// Read what people wrote, and export.
     ReadContent,
+    /// Approve a version before it meets traffic.
+    Approve,
     /// Change agents, versions, reward definitions, policies; promote and roll back.
     ManageAgents,
     /// Create, list and revoke keys; read the audit log.

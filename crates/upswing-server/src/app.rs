@@ -104,6 +104,8 @@ pub(crate) struct App {
     pub(crate) consent: upswing_domain::ConsentRule,
     /// For tests: makes stages of stream windows fail.
     pub(crate) stage_fault: Option<Arc<crate::server::StageFault>>,
+    /// What may run versions before they meet traffic.
+    pub(crate) runners: crate::server::Runners,
     pub(crate) news: NewsBoard,
     /// What units of experiments did, as far as it was folded here.
     pub(crate) experiments: crate::jobs::experiments::Folds,

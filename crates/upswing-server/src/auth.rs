@@ -215,6 +215,7 @@ fn in_words(permission: Permission) -> &'static str {
         Permission::ReportExecutions => "report executions",
         Permission::Read => "read",
         Permission::ReadContent => "read what people wrote, or export",
+        Permission::Approve => "approve versions",
         Permission::ManageAgents => "change agents and versions",
         Permission::ManageKeys => "manage keys or read the audit log",
     }

@@ -12,6 +12,7 @@ mod auth;
 mod copies;
 mod decide;
 mod gate;
+mod gates;
 mod jobs;
 mod problem;
 mod profiles;
@@ -28,7 +29,7 @@ pub use problem::{Code, Problem, ProblemResponse};
 pub use routes::read_collected;
 pub use routes::{RouteInfo, openapi, routes};
 pub use runtime::clock::{Clock, ManualClock, SystemClock};
-pub use server::{Config, Server, StageFault, StartError};
+pub use server::{Config, Runners, Server, StageFault, StartError};
 
 /// A router with one more route behind the gate of the API's own, and nothing else of a server: what a benchmark compares
 /// with. The route is public: no key is looked up. The router listens to nothing, and no job runs.
@@ -69,6 +70,7 @@ pub async fn behind_gate(
         profiles: Default::default(),
         consent: config.consent,
         stage_fault: None,
+        runners: Default::default(),
         news: Default::default(),
         experiments: Default::default(),
         tasks: runtime::tasks::Tasks::new(),

@@ -90,6 +90,16 @@ codes! {
         "List the agents with GET /api/learning/agents.";
     UnknownVersion "unknown_version" NOT_FOUND "The agent has no such version"
         "List the versions with GET /api/learning/agents/{agent_id}/versions.";
+    UnknownDataset "unknown_dataset" NOT_FOUND "There is no such dataset"
+        "List the datasets with GET /api/learning/datasets; upload one with POST.";
+    UnknownCommand "unknown_command" UNPROCESSABLE_ENTITY "The server's configuration names no such program"
+        "Programs are named under gates.commands in the server's configuration, never through the API.";
+    RunnerRefused "runner_refused" UNPROCESSABLE_ENTITY "The runner's address is not allowed"
+        "Use https:// and a public host, or have the host named under gates.runner_hosts in the server's configuration.";
+    RunnerMissing "runner_missing" CONFLICT "Nothing is set that runs the agent's versions"
+        "Set one with PUT /api/learning/agents/{agent_id}/runner.";
+    GateFailed "gate_failed" CONFLICT "The version has not passed its gates"
+        "The detail names the gates. GET /api/learning/agents/{agent_id}/versions/{version}/gates says what was found.";
     NotFound "not_found" NOT_FOUND "There is no such thing in this organisation"
         "Check the id, and that the key is of the right organisation.";
     IdConflict "id_conflict" CONFLICT "The id is taken by something else"
@@ -215,6 +225,11 @@ impl Problem {
     /// The agent has no such version.
     pub fn unknown_version(id: impl std::fmt::Display) -> Self {
         Self::new(Code::UnknownVersion, format!("the agent has no version {id}"))
+    }
+
+    /// There is no such dataset.
+    pub fn unknown_dataset(id: impl std::fmt::Display) -> Self {
+        Self::new(Code::UnknownDataset, format!("there is no dataset {id} in this organisation"))
     }
 
     /// There is no such thing.

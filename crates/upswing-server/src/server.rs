@@ -25,6 +25,15 @@ use crate::runtime::{ids, shutdown};
 /// Makes a stage of a stream window fail: the stage's name and how often the window was tried before go in.
 pub type StageFault = dyn Fn(&str, i64) -> Result<(), String> + Send + Sync;
 
+/// What may run versions, and judge their answers, before they meet traffic. Only the configuration says so, never the API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Runners {
+    /// Hosts, as in `runner.internal` or `127.0.0.1:9000`, that may be anywhere and need no TLS.
+    pub hosts: Vec<String>,
+    /// Programs by name, each with its arguments.
+    pub commands: std::collections::BTreeMap<String, Vec<String>>,
+}
+
 /// How to start a server.
 #[derive(Clone)]
 pub struct Config {
@@ -75,6 +84,8 @@ pub struct Config {
     /// For how long a server that cannot confirm what is to be served goes on serving it, where other servers may change it.
     /// Then it serves the agent's safe version, or says that it cannot.
     pub state_lease: Duration,
+    /// What may run versions before they meet traffic.
+    pub runners: Runners,
     /// For tests: makes a stage of a stream window fail; the stage's name and the earlier attempts go in.
     pub stage_fault: Option<Arc<StageFault>>,
 }
@@ -107,6 +118,7 @@ impl Config {
             details_threshold: 3,
             content_days: None,
             state_lease: Duration::from_secs(5),
+            runners: Runners::default(),
             stage_fault: None,
         }
     }
@@ -170,6 +182,7 @@ impl Server {
             profiles: Default::default(),
             consent: config.consent,
             stage_fault: config.stage_fault,
+            runners: config.runners,
             news: Default::default(),
             experiments: Default::default(),
             tasks: Tasks::new(),

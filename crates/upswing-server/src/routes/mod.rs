@@ -122,7 +122,7 @@ fn skeleton() -> OpenApi {
 
 fn table(app: Option<Shared>) -> Table {
     use Permission::{
-        Decide, GiveFeedback, ManageAgents, ManageKeys, Public, Read, ReadContent, ReportExecutions,
+        Approve, Decide, GiveFeedback, ManageAgents, ManageKeys, Public, Read, ReadContent, ReportExecutions,
     };
     Table::new(app)
         .route(Decide, handlers!(deploy::decide::decide))
@@ -154,6 +154,16 @@ fn table(app: Option<Shared>) -> Table {
         .route(Read, handlers!(deploy::policies::get))
         .route(ManageAgents, handlers!(deploy::versions::add))
         .route(Read, handlers!(deploy::versions::list))
+        .route(Read, handlers!(deploy::gates::diff))
+        .route(ManageAgents, handlers!(deploy::gates::run))
+        .route(Read, handlers!(deploy::gates::results))
+        .route(Approve, handlers!(deploy::gates::approve))
+        .route(ManageAgents, handlers!(deploy::gates::set))
+        .route(Read, handlers!(deploy::gates::settings))
+        .route(ManageAgents, handlers!(deploy::gates::set_runner))
+        .route(ManageAgents, handlers!(deploy::datasets::add))
+        .route(Read, handlers!(deploy::datasets::list))
+        .route(ReadContent, handlers!(deploy::datasets::get))
         .route(ManageAgents, handlers!(deploy::deployments::promote))
         .route(ManageAgents, handlers!(deploy::deployments::roll_back))
         .route(Read, handlers!(deploy::deployments::list))

@@ -120,6 +120,24 @@ pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
     call("POST", route, of(&format!("/versions/{version}/promote")), None, 200, 404);
     let route = "/api/learning/agents/{agent_id}/versions/{version}/rollback";
     call("POST", route, of(&format!("/versions/{version}/rollback")), Some(json!({"reason": "x"})), 200, 404);
+    let case = json!({"input": "two and two?", "expected": "4"});
+    call("POST", "/api/learning/datasets", api("datasets?name=sums"), Some(case), 201, 201);
+    call("GET", "/api/learning/datasets", api("datasets"), None, 200, 200);
+    let route = "/api/learning/datasets/{dataset}";
+    call("GET", route, api(&format!("datasets/{}", "0".repeat(64))), None, 404, 404);
+    let runner = json!({"type": "http", "url": "https://runner.example.com/run"});
+    call("PUT", "/api/learning/agents/{agent_id}/runner", of("/runner"), Some(runner), 200, 404);
+    let gates = json!({"order": ["off_policy", "approval"]});
+    call("PUT", "/api/learning/agents/{agent_id}/gates", of("/gates"), Some(gates), 200, 404);
+    call("GET", "/api/learning/agents/{agent_id}/gates", of("/gates"), None, 200, 404);
+    let of_version = |rest: &str| of(&format!("/versions/{version}/{rest}"));
+    let route = "/api/learning/agents/{agent_id}/versions/{version}/gates";
+    call("POST", route, of_version("gates"), None, 200, 404);
+    call("GET", route, of_version("gates"), None, 200, 404);
+    let route = "/api/learning/agents/{agent_id}/versions/{version}/approve";
+    call("POST", route, of_version("approve"), Some(json!({"reason": "x"})), 200, 404);
+    let route = "/api/learning/agents/{agent_id}/versions/{version}/diff";
+    call("GET", route, of_version("diff"), None, 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/deployments", of("/deployments"), None, 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/config", of("/config"), None, 200, 404);
     // Of a stream of nobody's agent only the refusal can be read to its end.

@@ -11,6 +11,7 @@ mod executions;
 mod experiments;
 mod export;
 mod feedback;
+mod gates;
 mod hot_update;
 mod keys;
 mod mutation;

@@ -2,8 +2,10 @@
 
 pub(super) mod agents;
 pub(super) mod config;
+pub(super) mod datasets;
 pub(super) mod decide;
 pub(super) mod deployments;
+pub(super) mod gates;
 pub(super) mod policies;
 pub(super) mod rollouts;
 pub(super) mod versions;

@@ -471,6 +471,12 @@ fn decided(transition: RolloutTransition) -> Result<DecidedResponse, Problem> {
 }
 
 /// What differs between two configurations, key by key.
+pub(crate) fn differences(before: &Value, after: &Value) -> Vec<ChangedKey> {
+    let mut changed = Vec::new();
+    difference(String::new(), before, after, &mut changed);
+    changed
+}
+
 fn difference(path: String, before: &Value, after: &Value, into: &mut Vec<ChangedKey>) {
     match (before, after) {
         (Value::Object(a), Value::Object(b)) => {
