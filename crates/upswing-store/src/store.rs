@@ -14,8 +14,6 @@ use upswing_domain::{
 };
 
 use crate::collect::{Item, export, read as collect, refold, telemetry, trust};
-use crate::deploy::{agent, deployment, rollout};
-use crate::collect::{Item, read as collect, refold, telemetry, trust};
 use crate::deploy::{agent, deployment, gate, rollout};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
@@ -27,7 +25,12 @@ use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuditHead, AuditSeal, AuditVerdict,
-    AuthorTrust, Checkpoint, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval, GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
+    AuthorTrust, Checkpoint, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges,
+    ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval,
+    GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary,
+    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement, StoreError,
+    StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow,
+    Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
