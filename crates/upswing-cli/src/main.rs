@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod config;
 mod demo;
+mod experiments;
 mod failure;
 mod labelled;
 mod master_key;

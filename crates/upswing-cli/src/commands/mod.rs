@@ -3,6 +3,7 @@
 mod audit;
 mod config;
 mod demo;
+mod experiments;
 mod init;
 mod keys;
 mod openapi;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// Roll a version out step by step, watch it, promote it or take it back
     Rollout(rollout::Args),
+    /// Analyse and plan experiments without a server
+    Experiments(experiments::Args),
     /// Take personal data and secrets out of a text, or measure how well that works
     Redaction(redaction::Args),
     /// Say what may be configured, and what is
@@ -52,6 +55,7 @@ impl Command {
             Self::Demo(args) => Box::pin(demo::run(args)).await,
             Self::Replay(args) => Box::pin(replay::run(args)).await,
             Self::Rollout(args) => Box::pin(rollout::run(args)).await,
+            Self::Experiments(args) => experiments::run(args),
             Self::Redaction(args) => redaction::run(args),
             Self::Config(args) => config::run(args),
             Self::Openapi(args) => openapi::run(args),

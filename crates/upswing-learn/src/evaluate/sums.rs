@@ -30,6 +30,24 @@ pub(super) fn from_millionths(value: i64) -> f64 {
 }
 
 impl Sums {
+    /// Sums that were made elsewhere: how many units, the sums of x and y, of their squares, and of their products. What is
+    /// smaller than a millionth of a value is lost. `None` where a number is not finite or too large for 128 bits.
+    pub fn of(n: u64, x: [f64; 2], y: [f64; 2], products: f64) -> Option<Self> {
+        let whole = |value: f64, scale: f64| {
+            let scaled = value * scale;
+            // 2^126, below which everything fits.
+            (scaled.abs() < 8.5e37).then(|| scaled.round() as i128)
+        };
+        Some(Self {
+            n: i64::try_from(n).ok()?,
+            x: whole(x[0], SCALE)?,
+            xx: whole(x[1], SCALE * SCALE)?,
+            y: whole(y[0], SCALE)?,
+            yy: whole(y[1], SCALE * SCALE)?,
+            xy: whole(products, SCALE * SCALE)?,
+        })
+    }
+
     /// Adds one unit.
     pub fn add(&mut self, x: f64, y: f64) {
         let (x, y) = (i128::from(millionths(x)), i128::from(millionths(y)));
