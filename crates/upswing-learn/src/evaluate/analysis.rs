@@ -211,7 +211,13 @@ impl Reading<'_> {
                 let (control, arm) = (arms.first()?, arms.get(treatment)?);
                 let found = difference(metric, control, arm);
                 let relative = relative(metric, control, arm, found.as_ref());
-                Some(self.comparison(metric, treatment, found, relative, None))
+                let mut comparison = self.comparison(metric, treatment, found, relative, None);
+                if self.varied {
+                    // Scores are not kept by segment: there is a difference to show, and nothing to judge it by.
+                    (comparison.sequential, comparison.fixed_horizon, comparison.bayesian) =
+                        (None, None, None);
+                }
+                Some(comparison)
             });
             segments.push(SegmentResults {
                 key: key.clone(),
@@ -224,6 +230,9 @@ impl Reading<'_> {
         holm(all.filter_map(|comparison| comparison.sequential.as_mut()));
         for comparison in segments.iter_mut().flat_map(|segment| &mut segment.comparisons) {
             verdict::compare(self.plan, metric, comparison);
+            if self.varied {
+                comparison.why = "shares changed on the way, and a segment's means mix the times".to_owned();
+            }
         }
         segments
     }

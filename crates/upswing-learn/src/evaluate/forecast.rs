@@ -49,8 +49,12 @@ pub(super) fn forecast(
         Some(walk.likeliest()? * closed / walk.units)
     });
     let units = units.min_by(f64::total_cmp)?.max(plan.minimum_units as f64 - closed).max(1.0);
-    let rate = elapsed.filter(|elapsed| *elapsed > 0.0).map(|elapsed| closed / elapsed);
-    Some(Forecast { units, seconds: rate.filter(|rate| *rate > 0.0).map(|rate| units / rate) })
+    let elapsed = elapsed.filter(|elapsed| *elapsed > 0.0 && closed > 0.0);
+    let seconds = elapsed.map(|elapsed| {
+        let waits = plan.minimum_seconds as f64 - elapsed;
+        (units * elapsed / closed).max(waits)
+    });
+    Some(Forecast { units, seconds })
 }
 
 /// The sum of a pair, and the bound it has to pass.
