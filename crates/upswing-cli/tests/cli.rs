@@ -82,6 +82,29 @@ fn a_changed_audit_log_is_found() {
     assert!(fail(folder.path(), &verify(&["--expect-head", head])).contains("--organisation NAME"));
 }
 
+#[tokio::test]
+async fn what_versions_change_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path());
+    let agent = served.post("/api/learning/agents", json!({"name": "answers"})).await;
+    let path = format!("/api/learning/agents/{}/versions", agent["id"].as_str().unwrap());
+    for (label, model) in [("first", "small"), ("second", "large")] {
+        served.post(&path, json!({"label": label, "config": {"model": model, "length": 3}})).await;
+    }
+    let diff = |more: &[&'static str]| {
+        let at = ["--server", &served.url, "--key", &served.key];
+        let output = upswing(folder.path()).args(["versions", "diff"]).args(more).args(at).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let shown = "--- first\n+++ second\nmodel\n  - \"small\"\n  + \"large\"\n";
+    assert_eq!(diff(&["first", "second"]), (true, shown.to_owned()));
+    let (_, found) = diff(&["first", "second", "--agent", "answers", "--json"]);
+    assert_eq!(json_of(&found)["changed"][0]["path"], "model");
+    let (done, complaint) = diff(&["first", "third"]);
+    assert!(!done && complaint.contains("third"), "{complaint}");
+    served.stop();
+}
+
 #[test]
 fn an_unknown_option_in_the_file_names_the_nearest() {
     let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ mod replay;
 mod replay_log;
 mod rollout;
 mod serve;
+mod versions;
 
 use clap::Subcommand;
 
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Keys(keys::Args),
     /// Check that the audit log still is what was written
     Audit(audit::Args),
+    /// Show what versions change
+    Versions(versions::Args),
     /// Run a server with a simulated application that teaches it
     Demo(demo::Args),
     /// Report what policies are worth: on known outcomes, played through a server, or from a log of decisions
@@ -52,6 +55,7 @@ impl Command {
             Self::Init(args) => Box::pin(init::run(args)).await,
             Self::Keys(args) => Box::pin(keys::run(args)).await,
             Self::Audit(args) => Box::pin(audit::run(args)).await,
+            Self::Versions(args) => Box::pin(versions::run(args)).await,
             Self::Demo(args) => Box::pin(demo::run(args)).await,
             Self::Replay(args) => Box::pin(replay::run(args)).await,
             Self::Rollout(args) => Box::pin(rollout::run(args)).await,

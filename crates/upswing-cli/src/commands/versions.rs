@@ -1,0 +1,165 @@
+//! `upswing versions`: what versions change, key by key of their canonical configurations.
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::{print_json, print_text, rollout};
+use crate::client::Client;
+use crate::failure::Failure;
+
+/// The longest value that stands on the line of its mark.
+const SHORT: usize = 60;
+
+/// Arguments of `versions`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show which keys of the configuration differ, and how
+    Diff(Diff),
+}
+
+#[derive(Debug, clap::Args)]
+struct Diff {
+    /// The version before, by label, id or the beginning of its id
+    before: String,
+    /// The version after
+    after: String,
+    /// The agent, by name or id [default: the only one]
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+    /// The server
+    #[arg(long, value_name = "URL", env = "UPSWING_SERVER", default_value = "http://127.0.0.1:8787")]
+    server: String,
+    /// A key there that may read
+    #[arg(long, value_name = "KEY", env = "UPSWING_KEY", hide_env_values = true)]
+    key: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks the server and shows the answer.
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let Action::Diff(diff) = args.action;
+    let client = Client::new(&diff.server, &diff.key)?;
+    let agent = match &diff.agent {
+        Some(agent) => rollout::agent(&client, agent).await?,
+        None => only(&client).await?,
+    };
+    let before = rollout::version(&client, &agent, &diff.before).await?;
+    let after = rollout::version(&client, &agent, &diff.after).await?;
+    let path = format!("/api/learning/agents/{agent}/versions/{after}/diff?against={before}");
+    let found: Value = client.get(&path).await?;
+    if diff.json {
+        print_json(&found);
+    } else {
+        print_text(&in_words(&diff.before, &diff.after, &found["changed"]));
+    }
+    Ok(())
+}
+
+async fn only(client: &Client) -> Result<String, Failure> {
+    let found: Value = client.get("/api/learning/agents?limit=2").await?;
+    let agents = found["agents"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match agents {
+        [one] => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
+        [] => Err(Failure::new("there is no agent yet")),
+        _ => Err(Failure::new("there are several agents").hint("say which with --agent NAME")),
+    }
+}
+
+/// A difference for people: a key, what it was behind `-`, what it became behind `+`; texts of several lines line by line.
+fn in_words(before: &str, after: &str, changed: &Value) -> String {
+    let changed = changed.as_array().map(Vec::as_slice).unwrap_or_default();
+    if changed.is_empty() {
+        return format!("{before} and {after} have the same configuration\n");
+    }
+    let mut text = format!("--- {before}\n+++ {after}\n");
+    for key in changed {
+        text.push_str(&format!("{}\n", key["path"].as_str().unwrap_or_default()));
+        match (&key["before"], &key["after"]) {
+            (Value::String(before), Value::String(after)) if is_long(before) || is_long(after) => {
+                lines(before, after, &mut text);
+            }
+            (before, after) => {
+                for (mark, value) in [('-', before), ('+', after)] {
+                    // What is not there has no line.
+                    if !value.is_null() {
+                        text.push_str(&format!("  {mark} {value}\n"));
+                    }
+                }
+            }
+        }
+    }
+    text
+}
+
+fn is_long(text: &str) -> bool {
+    text.contains('\n') || text.chars().count() > SHORT
+}
+
+/// The lines that differ, without those that both begin and end with.
+fn lines(before: &str, after: &str, text: &mut String) {
+    let (mut old, mut new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    old.drain(..same);
+    new.drain(..same);
+    let mut below = 0;
+    while let (Some(a), Some(b)) = (old.last(), new.last())
+        && a == b
+    {
+        old.pop();
+        new.pop();
+        below += 1;
+    }
+    let skipped = |count: usize, text: &mut String| {
+        if count > 0 {
+            text.push_str(&format!("    (equal lines: {count})\n"));
+        }
+    };
+    skipped(same, text);
+    for (mark, lines) in [('-', old), ('+', new)] {
+        for line in lines {
+            text.push_str(&format!("  {mark} {line}\n"));
+        }
+    }
+    skipped(below, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_difference_reads_from_top_to_bottom() {
+        let changed = json!([
+            {"path": "model", "before": "a", "after": "b"},
+            {"path": "prompt", "before": "Be kind.\nBe short.\nThanks.", "after": "Be kind.\nBe brief.\nThanks."},
+            {"path": "temperature", "before": null, "after": 0.2},
+        ]);
+        let expected = [
+            "--- one",
+            "+++ two",
+            "model",
+            "  - \"a\"",
+            "  + \"b\"",
+            "prompt",
+            "    (equal lines: 1)",
+            "  - Be short.",
+            "  + Be brief.",
+            "    (equal lines: 1)",
+            "temperature",
+            "  + 0.2",
+            "",
+        ];
+        assert_eq!(in_words("one", "two", &changed), expected.join("\n"));
+        assert!(in_words("one", "two", &json!([])).contains("the same configuration"));
+    }
+}
