@@ -99,7 +99,6 @@ pub(crate) async fn gates_passed(
 ///
 /// # Errors
 /// `gate_failed`, or when the database does not answer.
-#[expect(dead_code, reason = "what a rollout asks before it begins")]
 pub(crate) async fn require(
     app: &App,
     organisation: OrganisationId,

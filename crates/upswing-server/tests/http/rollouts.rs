@@ -281,3 +281,39 @@ async fn what_cannot_be_rolled_out_has_a_code_of_its_own() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_failed_gate_stands_before_traffic_unless_somebody_overrules_it() {
+    on_both_with_clock(
+        "a_failed_gate_stands_before_traffic_unless_somebody_overrules_it",
+        async |world, _clock| {
+            world.live().await;
+            let version = world.versions[1].clone();
+            world.put(&world.agent_path("/gates"), &json!({"order": ["approval"]})).await.expect(200);
+            let path = world.agent_path("/rollouts");
+            let refused = world.post(&path, &json!({"version": version})).await.problem(409, "gate_failed");
+            assert!(refused["detail"].as_str().unwrap().contains("approval"), "{refused}");
+            world
+                .post(&path, &json!({"version": version, "override": true}))
+                .await
+                .problem(409, "gate_failed");
+            let overruled = json!({"version": version, "override": true, "reason": "nobody is in today"});
+            let rollout = world.post(&path, &overruled).await.expect(201);
+            let record = world.get(&rollout_path(&rollout["id"], "/record")).await.expect(200);
+            assert_eq!(record["decisions"][0]["evidence"]["overridden"], true, "{record}");
+            world.post(&rollout_path(&rollout["id"], "/rollback"), &json!({})).await.expect(200);
+            // An approved version needs nobody's overruling.
+            let approved = world.add_version("approved").await;
+            let approve = world.agent_path(&format!("/versions/{approved}/approve"));
+            let request = world
+                .request(reqwest::Method::POST, &approve)
+                .bearer_auth(&world.expert)
+                .json(&json!({"reason": "read it"}));
+            Answer::of(request).await.expect(200);
+            let rollout = world.post(&path, &json!({"version": approved})).await.expect(201);
+            let record = world.get(&rollout_path(&rollout["id"], "/record")).await.expect(200);
+            assert_eq!(record["decisions"][0]["evidence"]["gates"], "passed", "{record}");
+        },
+    )
+    .await;
+}

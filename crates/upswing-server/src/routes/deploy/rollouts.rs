@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::app::{App, Shared};
 use crate::auth::Caller;
+use crate::gates;
 use crate::jobs::rollouts::judged;
 use crate::problem::{Code, Problem, Problems};
 use crate::routes::deploy::agents;
@@ -38,6 +39,9 @@ pub(crate) struct StartRolloutRequest {
     /// For people who look later; at most 1000 characters.
     #[serde(default)]
     reason: String,
+    /// Starts also where a gate is not passed; needs a reason, and is recorded.
+    #[serde(default, rename = "override")]
+    overriding: bool,
 }
 
 /// Why, and whether although.
@@ -229,7 +233,18 @@ pub(crate) async fn start(
         deadline: now.plus_seconds(deadline),
         revision: 0,
     };
-    let rollout = app.store.start_rollout(caller.actor(now), rollout, json!({})).await?;
+    let gates = gates::require(&app, caller.organisation(), agent.id, rollout.version).await;
+    let note = match gates {
+        Ok(()) => json!({ "gates": "passed" }),
+        Err(problem) if problem.code == Code::GateFailed => {
+            if !request.overriding || rollout.reason.is_empty() {
+                return Err(problem.about("override"));
+            }
+            json!({ "gates": problem.detail, "overridden": true })
+        }
+        Err(problem) => return Err(problem),
+    };
+    let rollout = app.store.start_rollout(caller.actor(now), rollout, note).await?;
     app.registry.reload_agent(&app.store, caller.organisation(), agent.id).await?;
     let response = respond(&app, &caller, rollout).await?;
     Ok((StatusCode::CREATED, Json(response)).into_response())
