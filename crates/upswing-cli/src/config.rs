@@ -75,6 +75,8 @@ pub(crate) struct LearningSettings {
     pub(crate) collection_rate: Option<f64>,
     /// Up to how many stars details are asked for.
     pub(crate) details_threshold: Option<u8>,
+    /// Whether texts are looked through for what they are about.
+    pub(crate) enrichment: Option<bool>,
     /// How much of one author teaches.
     pub(crate) author_cap: Option<i64>,
     /// How many copies of a text teach.
@@ -99,6 +101,7 @@ impl LearningSettings {
             details_threshold: given
                 .whole("learning.feedback.require_rating_threshold")
                 .and_then(|stars| u8::try_from(stars).ok()),
+            enrichment: given.flag("learning.enrichment_enabled"),
             author_cap: given.whole("learning.feedback.author_cap"),
             copies_cap: given.whole("learning.feedback.copies_cap"),
             consent: given.text("learning.feedback.consent").map(|rule| match rule.as_str() {

@@ -88,6 +88,11 @@ pub(crate) const OPTIONS: &[Option_] = &[
         "Whether stream windows over behaviour make profiles.",
     ),
     option(
+        "learning.enrichment_enabled",
+        Kind::Flag,
+        "Whether inputs and comments are looked through for keywords, complexity and domain.",
+    ),
+    option(
         "learning.feedback.collection_rate",
         SHARE,
         "Which share of executions people are asked about, and of behaviour is kept. Never limits what somebody says.",

@@ -52,6 +52,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     config.recognition = learning.recognition.unwrap_or(config.recognition);
     config.collection_rate = learning.collection_rate.unwrap_or(config.collection_rate);
     config.details_threshold = learning.details_threshold.unwrap_or(config.details_threshold);
+    config.enrichment = learning.enrichment.unwrap_or(config.enrichment);
     config.author_cap = learning.author_cap.unwrap_or(config.author_cap);
     config.copies_cap = learning.copies_cap.unwrap_or(config.copies_cap);
     config.consent = learning.consent.unwrap_or(config.consent);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{AgentId, Context, DecisionId, ExecutionId, Origin, Payload, Pseudonym, Timestamp, VersionId};
+use crate::{
+    AgentId, Context, DecisionId, Enrichment, ExecutionId, Origin, Payload, Pseudonym, Timestamp, VersionId,
+};
 
 /// The facts of one run. What people and models wrote (`input`, `output`) is stored apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,8 @@ pub struct Execution {
     pub error: Option<String>,
     /// A product's own record of the run, from which the rest was taken.
     pub record: Option<Payload>,
+    /// What the input is about, where that is looked at.
+    pub enrichment: Option<Enrichment>,
     /// Where the traffic comes from.
     pub origin: Origin,
     /// When it happened, as the client says.

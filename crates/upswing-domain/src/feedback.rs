@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, FeedbackId, Invalid, Pseudonym, Reward, RewardDefinition, Signal, SignalKind, Target, Timestamp,
+    AgentId, FeedbackId, Findings, Invalid, Pseudonym, Reward, RewardDefinition, Signal, SignalKind, Target,
+    Timestamp,
 };
 
 /// What kind of statement it is.
@@ -200,6 +201,8 @@ pub struct Feedback {
     pub details: Option<Payload>,
     /// Whether it teaches.
     pub standing: Standing,
+    /// What was found out about the text.
+    pub findings: Findings,
     /// When it happened, as the client says.
     pub occurred_at: Timestamp,
 }

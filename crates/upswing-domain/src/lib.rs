@@ -14,6 +14,7 @@ mod error;
 mod execution;
 mod experiment;
 mod feedback;
+mod findings;
 mod id;
 mod implicit;
 mod number;
@@ -37,6 +38,7 @@ pub use experiment::{
     check_split,
 };
 pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType, Payload, Standing};
+pub use findings::{Enrichment, Findings, Flag};
 pub use id::{
     AgentId, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId, Position, Pseudonym, VersionId,
 };

@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) feedback_token_uses: u32,
     /// How much of one author, and of one text, counts.
     pub(crate) caps: crate::trust::Caps,
+    /// Whether texts are looked through for what they are about.
+    pub(crate) enrichment: bool,
     /// How long telemetry waits.
     pub(crate) telemetry: Timing,
     /// Which share of executions people are asked about, and of behaviour is kept.
@@ -57,6 +59,7 @@ impl Limits {
             feedback_token_seconds: config.feedback_token_seconds,
             feedback_token_uses: config.feedback_token_uses,
             caps: crate::trust::Caps { per_author: config.author_cap, copies: config.copies_cap },
+            enrichment: config.enrichment,
             collection_rate: config.collection_rate,
             details_threshold: config.details_threshold,
             state_lease: config.state_lease,

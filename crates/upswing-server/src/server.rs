@@ -57,6 +57,8 @@ pub struct Config {
     pub author_cap: i64,
     /// How many comments that are nearly the same teach within 30 days.
     pub copies_cap: i64,
+    /// Whether texts are looked through for what they are about: keywords, complexity, domain.
+    pub enrichment: bool,
     /// Whether accounts that act in concert are looked for, and stop teaching (`docs/trust.md`). Off, everybody is given
     /// back what was taken. Of several servers on one database the one that holds the lease decides.
     pub reputation: bool,
@@ -105,6 +107,7 @@ impl Config {
             feedback_token_uses: 10,
             author_cap: 40,
             copies_cap: 3,
+            enrichment: true,
             reputation: true,
             telemetry_settle_seconds: 1,
             // The exporters' own timers are five seconds.

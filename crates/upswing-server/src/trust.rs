@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use upswing_domain::{ExecutionId, OrganisationId, Pseudonym, Timestamp};
+use upswing_domain::{Enrichment, ExecutionId, Findings, OrganisationId, Pseudonym, Timestamp};
 use upswing_privacy::Keyring;
 use upswing_store::{Defence, TextKeys};
 use upswing_trust::{Behaviour, Fingerprint, SpamInput, Verdict, fingerprint, moderate, spam_score};
@@ -85,6 +85,21 @@ pub(crate) fn judge(app: &App, statement: &Statement<'_>) -> Result<(), Problem>
     }
     Ok(())
 }
+
+/// What is found out about what a person wrote, as it is kept: without what was taken out of it.
+pub(crate) fn findings(app: &App, text: Option<&str>) -> Findings {
+    let flags = text.map(|text| moderate(text).flags()).unwrap_or_default();
+    Findings { flags, enrichment: enrichment(app, text) }
+}
+
+/// What a text is about, as it is kept, unless that is switched off.
+pub(crate) fn enrichment(app: &App, text: Option<&str>) -> Option<Enrichment> {
+    let text = text.filter(|text| app.limits.enrichment && !text.trim().is_empty())?;
+    Some(upswing_trust::enrich(text, KEYWORDS).kept())
+}
+
+/// Keywords that are kept of a text.
+const KEYWORDS: usize = 8;
 
 /// What a category or a reason is called on the wire.
 fn name(code: &impl serde::Serialize) -> String {

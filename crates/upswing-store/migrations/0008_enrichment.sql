@@ -1,6 +1,7 @@
--- What a text is about, as JSON: keywords, complexity, domain. Of an execution's input, and of what a person wrote.
-ALTER TABLE execution ADD COLUMN enrichment {text};
-ALTER TABLE feedback ADD COLUMN enrichment {text};
+-- What a text is about, as JSON in `content`, since keywords are words of the text: of an execution's input, and of what a
+-- person wrote.
+ALTER TABLE execution ADD COLUMN enrichment {bytes};
+ALTER TABLE feedback ADD COLUMN enrichment {bytes};
 
 -- What moderation found in a text that it let stand, as JSON: categories with their scores.
 ALTER TABLE feedback ADD COLUMN flags {text};

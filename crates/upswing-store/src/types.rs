@@ -381,6 +381,8 @@ pub struct FeedbackStats {
     pub satisfaction_rate: Option<f64>,
     /// By type.
     pub by_type: BTreeMap<String, i64>,
+    /// Those that moderation flagged, as stored now.
+    pub flagged: i64,
     /// Everything up to here is counted.
     pub as_of: Position,
 }

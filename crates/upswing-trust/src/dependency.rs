@@ -90,6 +90,7 @@ mod tests {
             correction: None,
             details: None,
             standing: upswing_domain::Standing::Counted,
+            findings: Default::default(),
             occurred_at: Timestamp(at),
         }
     }

@@ -28,7 +28,8 @@
 //! assert_eq!(found.complexity_level(), 3);
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
@@ -62,6 +63,25 @@ pub enum Domain {
     General,
 }
 
+impl Domain {
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Programming => "programming",
+            Self::Data => "data",
+            Self::Writing => "writing",
+            Self::Business => "business",
+            Self::Finance => "finance",
+            Self::Legal => "legal",
+            Self::Health => "health",
+            Self::Education => "education",
+            Self::Recruiting => "recruiting",
+            Self::Science => "science",
+            Self::General => "general",
+        }
+    }
+}
+
 /// What was found out about a text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Enrichment {
@@ -76,6 +96,13 @@ pub struct Enrichment {
 }
 
 impl Enrichment {
+    /// As it is kept with what it was found in.
+    pub fn kept(self) -> upswing_domain::Enrichment {
+        let (complexity_score, domain) = (self.complexity_level(), self.domain.name().to_owned());
+        let Self { keywords, complexity, domain_confidence, .. } = self;
+        upswing_domain::Enrichment { keywords, complexity, complexity_score, domain, domain_confidence }
+    }
+
     /// Complexity from 1 to 10.
     pub fn complexity_level(&self) -> u8 {
         (1.0 + 9.0 * self.complexity).round() as u8
@@ -99,6 +126,8 @@ const STOP_WORDS: &str = "a about above after again all also am an and any are a
     plus qu que qui sa se ses son sont sur ta te tes toi ton tu un une vos votre vous \
     al como con cual de del desde donde el ella ellas ellos en entre era es esta este esto fue hay la las lo los mas mi muy nos o para pero por porque \
     que se ser si sin sobre su sus también tambien te tiene un una uno unos y ya yo";
+
+static STOP: LazyLock<HashSet<&str>> = LazyLock::new(|| STOP_WORDS.split_whitespace().collect());
 
 const CONDITIONS: &[&str] = &[
     "must",
@@ -198,12 +227,11 @@ pub fn enrich(text: &str, keywords: usize) -> Enrichment {
 }
 
 fn most_frequent(words: &[String], most: usize) -> Vec<String> {
-    let stop: BTreeSet<&str> = STOP_WORDS.split_whitespace().collect();
     let mut counts: HashMap<&str, (usize, usize)> = HashMap::new();
     for (place, word) in words.iter().enumerate() {
         let number = word.chars().all(|c| c.is_ascii_digit());
         let letter = word.is_ascii() && word.len() < 2;
-        if !number && !letter && !stop.contains(word.as_str()) {
+        if !number && !letter && !STOP.contains(word.as_str()) {
             counts.entry(word).or_insert((0, place)).0 += 1;
         }
     }
@@ -241,10 +269,17 @@ fn complexity(text: &str, words: &[String], distinct: usize) -> f64 {
 }
 
 fn domain(distinct: &BTreeSet<&str>) -> (Domain, f64) {
-    let has = |word: &str| distinct.contains(word) || distinct.contains(format!("{word}s").as_str());
+    // A word stands for itself, and a plural for its singular.
+    let forms = distinct.iter().flat_map(|word| [Some(*word), word.strip_suffix('s')]).flatten();
+    let found: BTreeSet<&str> = forms.filter(|word| BY_WORD.contains_key(word)).collect();
+    let mut hits = [0_usize; VOCABULARIES.len()];
+    for place in found.into_iter().filter_map(|word| BY_WORD.get(word)).flatten() {
+        if let Some(hits) = hits.get_mut(*place) {
+            *hits += 1;
+        }
+    }
     let (mut best, mut next) = ((Domain::General, 0), 0);
-    for (domain, vocabulary) in VOCABULARIES {
-        let hits = vocabulary.split_whitespace().filter(|word| has(word)).count();
+    for ((domain, _), hits) in VOCABULARIES.iter().zip(hits) {
         if hits > best.1 {
             next = best.1;
             best = (*domain, hits);
@@ -256,6 +291,15 @@ fn domain(distinct: &BTreeSet<&str>) -> (Domain, f64) {
     let confidence = if best.1 == 0 { 0.0 } else { (hits - next as f64) / (hits + 1.0) };
     if confidence < CLEAR { (Domain::General, 0.0) } else { (best.0, confidence) }
 }
+
+/// The places in [`VOCABULARIES`] where a word stands.
+static BY_WORD: LazyLock<HashMap<&str, Vec<usize>>> = LazyLock::new(|| {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, (_, vocabulary)) in VOCABULARIES.iter().enumerate() {
+        vocabulary.split_whitespace().for_each(|word| places.entry(word).or_default().push(place));
+    }
+    places
+});
 
 #[cfg(test)]
 mod tests {

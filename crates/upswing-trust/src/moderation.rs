@@ -69,6 +69,36 @@ pub struct Moderation {
     pub categories: Vec<(Category, Vec<String>)>,
 }
 
+impl Moderation {
+    /// What was found in a text that stands, the most of it first: `1 - 1/2^n` for n different matches of a category, of
+    /// which five are counted.
+    pub fn flags(&self) -> Vec<upswing_domain::Flag> {
+        let flag = |(category, matches): &(Category, Vec<String>)| upswing_domain::Flag {
+            category: category.name().to_owned(),
+            score: 1.0 - 0.5_f64.powi(matches.len().min(NAMED) as i32),
+        };
+        let mut flags: Vec<_> = self.categories.iter().map(flag).collect();
+        flags.sort_by(|a, b| b.score.total_cmp(&a.score));
+        flags
+    }
+}
+
+impl Category {
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Profanity => "profanity",
+            Self::Harassment => "harassment",
+            Self::Hate => "hate",
+            Self::Threat => "threat",
+            Self::SelfHarm => "self_harm",
+            Self::Sexual => "sexual",
+            Self::SpamLink => "spam_link",
+            Self::PromptInjection => "prompt_injection",
+        }
+    }
+}
+
 /// Matches that are named, of each category.
 const NAMED: usize = 5;
 /// Words of a text that are looked at: some 64 KiB.

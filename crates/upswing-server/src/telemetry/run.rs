@@ -42,6 +42,7 @@ pub(crate) fn event(
         None => run.upswing.version.as_ref().and_then(|name| version(agent, name)),
     };
     let started_at = Timestamp(run.started_at);
+    let input = run.input.as_ref().map(Content::to_text);
     let execution = Execution {
         id: recorded.id,
         agent: agent.id,
@@ -54,11 +55,12 @@ pub(crate) fn event(
         parent: None,
         step: None,
         context: context(run),
-        input: run.input.as_ref().map(Content::to_text),
+        input: input.clone(),
         output: run.output.as_ref().map(Content::to_text),
         metrics: metrics(recorded),
         error: run.error.clone(),
         record: Some(Payload { kind: "span".to_owned(), body: record(recorded, spans).to_string() }),
+        enrichment: crate::trust::enrichment(app, input.as_deref()),
         origin: proof.as_ref().map_or(Origin::Live, |token| token.origin),
         // An emitter without a clock begins in 1970.
         occurred_at: if started_at.0 > 0 { started_at } else { now },

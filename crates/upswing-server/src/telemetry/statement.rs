@@ -93,6 +93,7 @@ impl Given {
             correction: self.correction.clone(),
             details: self.details.clone().map(|(kind, body)| Payload { kind, body }),
             standing: Standing::Counted,
+            findings: trust::findings(app, self.text.as_deref()),
             occurred_at: Timestamp(self.occurred_at),
         };
         let fingerprints = self.fingerprints.iter().filter_map(|bytes| bytes.as_slice().try_into().ok());
@@ -167,6 +168,7 @@ pub(crate) fn event(
         correction: None,
         details: Some(details.payload()?),
         standing: Standing::Counted,
+        findings: trust::findings(app, said.explanation.as_deref()),
         occurred_at: said.at.filter(|at| *at > 0).map_or(received_at, Timestamp),
     };
     feedback.validate()?;

@@ -25,6 +25,32 @@ pub(crate) enum ContextValueSchema {
     Category(String),
 }
 
+/// What a text is about.
+#[derive(ToSchema)]
+#[schema(as = Enrichment)]
+pub(crate) struct EnrichmentSchema {
+    /// The most frequent words that mean something, folded; at most eight.
+    keywords: Vec<String>,
+    /// From 0 to 1.
+    complexity: f64,
+    /// The same from 1 to 10.
+    complexity_score: u8,
+    /// What it is about, `general` where that is not clear.
+    domain: String,
+    /// How clear that is, from 0 to 1.
+    domain_confidence: f64,
+}
+
+/// Why a person should look at a text before it is shown to others.
+#[derive(ToSchema)]
+#[schema(as = Flag)]
+pub(crate) struct FlagSchema {
+    /// `profanity`, `harassment`, `hate`, `threat`, `self_harm`, `sexual`, `spam_link` or `prompt_injection`.
+    category: String,
+    /// How much of it there is, from 0 to 1.
+    score: f64,
+}
+
 /// Which policy chooses, with its parameters.
 #[derive(ToSchema, Serialize)]
 #[serde(tag = "name", rename_all = "snake_case")]

@@ -135,3 +135,70 @@ async fn what_others_wrote_before_raises_the_spam_score_and_alone_refuses_nothin
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_flagged_is_marked_and_counted_and_texts_are_looked_through() {
+    on_both("what_is_flagged_is_marked_and_counted_and_texts_are_looked_through", async |world| {
+        let text =
+            "What the fuck is this shit, write to jane.doe@example.com about the bug in your python code";
+        let said = json!({"agent_id": world.agent, "session_id": "v", "feedback_type": "detailed_feedback",
+            "feedback_text": text});
+        let angry = world.post("/api/learning/feedback", &said).await.expect(201);
+        let path = format!("/api/learning/feedback/{}", angry["id"].as_str().unwrap());
+        let kept = world.get(&path).await.expect(200);
+        assert_eq!(kept["flags"], json!([{"category": "profanity", "score": 0.75}]));
+        assert_eq!(kept["enrichment"]["domain"], "programming");
+        let keywords = kept["enrichment"]["keywords"].to_string();
+        assert!(keywords.contains("python") && !keywords.contains("jane"), "{keywords}");
+
+        let said = json!({"agent_id": world.agent, "session_id": "v", "feedback_type": "detailed_feedback",
+            "feedback_text": "Thank you, that helped"});
+        let kind = world.post("/api/learning/feedback", &said).await.expect(201);
+        let kind =
+            world.get(&format!("/api/learning/feedback/{}", kind["id"].as_str().unwrap())).await.expect(200);
+        assert!(kind.get("flags").is_none() && kind["enrichment"]["domain"] == "general", "{kind}");
+        let stats =
+            world.get(&format!("/api/learning/feedback/stats?agent_id={}", world.agent)).await.expect(200);
+        assert_eq!((&stats["flagged"], &stats["total_feedback"]), (&json!(1), &json!(2)));
+
+        let run = json!({"agent_id": world.agent, "input": "Write a function to validate email addresses"});
+        let run = world.post("/api/learning/executions", &run).await.expect(201);
+        let run_path = format!("/api/learning/executions/{}", run["id"].as_str().unwrap());
+        let enrichment = &world.get(&run_path).await.expect(200)["enrichment"];
+        let keywords = json!(["function", "validate", "email", "addresses"]);
+        assert_eq!((&enrichment["keywords"], &enrichment["complexity_score"]), (&keywords, &json!(3)));
+
+        // Keywords are words of the text: who may not read that does not see them.
+        let (member, _) = world.key(world.organisation, upswing_domain::Role::Member, None).await;
+        for path in [&path, &run_path] {
+            let request = world.request(reqwest::Method::GET, path);
+            let seen = crate::support::Answer::of(request.bearer_auth(&member)).await.expect(200);
+            assert!(seen.get("enrichment").is_none(), "{seen}");
+        }
+
+        // What an interaction does not say is found out; what it says stands.
+        for (given, expected) in
+            [(json!({}), ("programming", 3.0)), (json!({"domain": "mail"}), ("mail", 3.0))]
+        {
+            let id = uuid::Uuid::now_v7().to_string();
+            let mut input = json!({"raw_prompt": "Write a function to validate email addresses"});
+            crate::support::merge(&mut input, &given);
+            let record = json!({"interaction_id": id, "input_data": input});
+            let path = format!("/api/learning/records/interaction?agent_id={}", world.agent);
+            world.post(&path, &record).await.expect(201);
+            let context = &world.get(&format!("/api/learning/executions/{id}")).await.expect(200)["context"];
+            assert_eq!(
+                (&context["domain"], &context["complexity"]),
+                (&json!(expected.0), &json!(expected.1))
+            );
+        }
+
+        world.restart_with(|config| config.enrichment = false).await;
+        let run = json!({"agent_id": world.agent, "input": "Write a function to validate email addresses"});
+        let run = world.post("/api/learning/executions", &run).await.expect(201);
+        let run =
+            world.get(&format!("/api/learning/executions/{}", run["id"].as_str().unwrap())).await.expect(200);
+        assert!(run.get("enrichment").is_none(), "{run}");
+    })
+    .await;
+}

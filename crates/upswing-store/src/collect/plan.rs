@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use upswing_domain::{
-    AgentId, ConsentRule, Decision, DecisionId, Execution, ExecutionId, Feedback, FeedbackId, FeedbackSource,
-    FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose, Reward, Signal, Standing, Timestamp,
-    VersionId,
+    AgentId, ConsentRule, Decision, DecisionId, Enrichment, Execution, ExecutionId, Feedback, FeedbackId,
+    FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose, Reward, Signal,
+    Standing, Timestamp, VersionId,
 };
 use uuid::Uuid;
 
@@ -98,6 +98,7 @@ impl SignalFacts {
             correction: None,
             details: None,
             standing: self.standing,
+            findings: upswing_domain::Findings::default(),
             occurred_at: Timestamp::default(),
         };
         feedback.metrics.retain(|name, value| {
@@ -337,15 +338,9 @@ impl Plan<'_> {
         let input = self.keep(organisation, now, execution.input.as_deref());
         let output = self.keep(organisation, now, execution.output.as_deref());
         let record = self.keep(organisation, now, execution.record.as_ref().map(|r| r.body.as_str()));
-        self.rows.executions.push(rows::execution(
-            organisation,
-            now,
-            execution,
-            &facts,
-            input,
-            output,
-            record,
-        ));
+        let enrichment = self.keep_enrichment(organisation, now, execution.enrichment.as_ref());
+        let content = [input, output, record, enrichment];
+        self.rows.executions.push(rows::execution(organisation, now, execution, &facts, content));
         self.known.executions.insert(key, facts);
         self.touch(organisation, execution.agent, position);
         self.arrive(organisation, now, execution.id.0);
@@ -396,7 +391,8 @@ impl Plan<'_> {
         };
         let via_token = token_uses.is_some();
         let details = self.keep(organisation, now, feedback.details.as_ref().map(|d| d.body.as_str()));
-        let content = [comment, correction, details];
+        let enrichment = self.keep_enrichment(organisation, now, feedback.findings.enrichment.as_ref());
+        let content = [comment, correction, details, enrichment];
         self.rows.feedback.push(rows::feedback(organisation, now, feedback, &facts, content, via_token));
         self.known.feedback.insert((organisation, feedback.id), facts);
         self.touch(organisation, feedback.agent, position);
@@ -618,6 +614,17 @@ impl Plan<'_> {
         let row = || vec![organisation.into(), id.into(), text.into(), now.into()];
         self.rows.content.entry((organisation, id)).or_insert_with(row);
         Some(id)
+    }
+
+    /// Keywords are words that people wrote: they lie with the texts, and go when those go.
+    fn keep_enrichment(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        found: Option<&Enrichment>,
+    ) -> Option<[u8; 18]> {
+        let text = found.and_then(|found| serde_json::to_string(found).ok());
+        self.keep(organisation, now, text.as_deref())
     }
 
     fn touch(&mut self, organisation: OrganisationId, agent: AgentId, position: Position) {

@@ -1,9 +1,9 @@
 //! Reading events back.
 
 use upswing_domain::{
-    AgentId, Assignment, Context, Decision, DecisionId, DecisionReason, Execution, ExecutionId, Feedback,
-    FeedbackId, FeedbackSource, FeedbackType, OrganisationId, Origin, Payload, Position, Probability, Target,
-    Timestamp,
+    AgentId, Assignment, Context, Decision, DecisionId, DecisionReason, Enrichment, Execution, ExecutionId,
+    Feedback, FeedbackId, FeedbackSource, FeedbackType, Findings, OrganisationId, Origin, Payload, Position,
+    Probability, Target, Timestamp,
 };
 use uuid::Uuid;
 
@@ -18,19 +18,21 @@ const DECISION: &str = "SELECT position, id, agent, version, unit, context, reas
 
 const EXECUTION: &str = "SELECT e.position, e.received_at, o.reward, e.id, e.agent, e.decision, e.version, e.unit, \
     e.subject, e.session, e.trace, e.parent, e.step, e.context, i.body, p.body, e.metrics, e.error, e.origin, \
-    e.occurred_at, e.record_kind, r.body FROM execution e \
+    e.occurred_at, e.record_kind, r.body, n.body FROM execution e \
     LEFT JOIN outcome o ON o.organisation = e.organisation AND o.execution = e.id \
     LEFT JOIN content i ON i.organisation = e.organisation AND i.id = e.input \
     LEFT JOIN content p ON p.organisation = e.organisation AND p.id = e.output \
     LEFT JOIN content r ON r.organisation = e.organisation AND r.id = e.record \
+    LEFT JOIN content n ON n.organisation = e.organisation AND n.id = e.enrichment \
     WHERE e.organisation = $1";
 
 const FEEDBACK: &str = "SELECT f.position, f.received_at, f.id, f.agent, f.execution, f.session, f.unit, \
     f.feedback_type, f.source, f.author, f.rating, f.dimensions, f.issue_categories, f.metrics, c.body, k.body, \
-    f.details_kind, d.body, f.standing, f.occurred_at FROM feedback f \
+    f.details_kind, d.body, f.standing, f.occurred_at, f.flags, n.body FROM feedback f \
     LEFT JOIN content c ON c.organisation = f.organisation AND c.id = f.comment \
     LEFT JOIN content k ON k.organisation = f.organisation AND k.id = f.correction \
     LEFT JOIN content d ON d.organisation = f.organisation AND d.id = f.details \
+    LEFT JOIN content n ON n.organisation = f.organisation AND n.id = f.enrichment \
     WHERE f.organisation = $1";
 
 const LEDGER: &str = "SELECT l.position, l.first_position, l.execution, l.decision, l.version, l.definition_version, \
@@ -204,6 +206,7 @@ fn stored_execution(mut row: Row) -> Result<StoredExecution, StoreError> {
         origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
         occurred_at: row.take()?,
         record: payload(row.take()?, row.take()?),
+        enrichment: enrichment(row.take()?)?,
     };
     Ok(StoredExecution { execution, position, received_at, reward })
 }
@@ -230,6 +233,12 @@ fn stored_feedback(mut row: Row) -> Result<StoredFeedback, StoreError> {
         details: payload(row.take()?, row.take()?),
         standing: rows::standing(row.take()?)?,
         occurred_at: row.take()?,
+        findings: Findings {
+            flags: row
+                .take::<Option<String>>()?
+                .map_or(Ok(Vec::new()), |text| rows::parse("flags", &text))?,
+            enrichment: enrichment(row.take()?)?,
+        },
     };
     Ok(StoredFeedback { feedback, position, received_at })
 }
@@ -242,6 +251,10 @@ fn target(row: &mut Row) -> Result<Target, StoreError> {
         (None, None, Some(unit)) => Ok(Target::Unit(unit)),
         _ => Err(StoreError::Corrupt("a piece of feedback is about nothing, or about several".to_owned())),
     }
+}
+
+fn enrichment(text: Option<String>) -> Result<Option<Enrichment>, StoreError> {
+    text.map(|text| rows::parse("enrichment", &text)).transpose()
 }
 
 fn payload(kind: Option<String>, body: Option<String>) -> Option<Payload> {

@@ -46,9 +46,7 @@ pub(super) fn execution(
     now: Timestamp,
     e: &Execution,
     facts: &ExecutionFacts,
-    input: Option<[u8; 18]>,
-    output: Option<[u8; 18]>,
-    record: Option<[u8; 18]>,
+    [input, output, record, enrichment]: [Option<[u8; 18]>; 4],
 ) -> Vec<Value> {
     vec![
         organisation.into(),
@@ -75,6 +73,7 @@ pub(super) fn execution(
         facts.fingerprint.into(),
         e.record.as_ref().map(|record| record.kind.clone()).into(),
         record.into(),
+        enrichment.into(),
     ]
 }
 
@@ -83,7 +82,7 @@ pub(super) fn feedback(
     now: Timestamp,
     f: &Feedback,
     facts: &FeedbackFacts,
-    [comment, correction, details]: [Option<[u8; 18]>; 3],
+    [comment, correction, details, enrichment]: [Option<[u8; 18]>; 4],
     via_token: bool,
 ) -> Vec<Value> {
     let (session, unit) = match &f.target {
@@ -120,6 +119,10 @@ pub(super) fn feedback(
         f.occurred_at.into(),
         now.into(),
         facts.fingerprint.into(),
+        (!f.findings.flags.is_empty())
+            .then(|| serde_json::to_string(&f.findings.flags).unwrap_or_default())
+            .into(),
+        enrichment.into(),
     ]
 }
 

@@ -86,14 +86,14 @@ tables! {
         ("decision", Uuid), ("version", Bytes), ("unit", Bytes), ("subject", Bytes), ("session", Text),
         ("trace", Text), ("parent", Uuid), ("step", I64), ("context", Text), ("input", Bytes), ("output", Bytes),
         ("metrics", Text), ("error", Text), ("origin", Text), ("occurred_at", I64), ("received_at", I64),
-        ("fingerprint", Bytes), ("record_kind", Text), ("record", Bytes),
+        ("fingerprint", Bytes), ("record_kind", Text), ("record", Bytes), ("enrichment", Bytes),
     ], "");
     FEEDBACK: Table = Table::new("feedback", &[
         ("organisation", Uuid), ("id", Uuid), ("position", I64), ("schema_version", I64), ("agent", Uuid),
         ("execution", Uuid), ("session", Text), ("unit", Bytes), ("feedback_type", Text), ("source", Text), ("author", Bytes), ("rating", I64),
         ("dimensions", Text), ("issue_categories", Text), ("metrics", Text), ("comment", Bytes),
         ("correction", Bytes), ("details_kind", Text), ("details", Bytes), ("standing", Text), ("via_token", Bool),
-        ("occurred_at", I64), ("received_at", I64), ("fingerprint", Bytes),
+        ("occurred_at", I64), ("received_at", I64), ("fingerprint", Bytes), ("flags", Text), ("enrichment", Bytes),
     ], "");
     AWAITING: Table = Table::new("awaiting", &[
         ("organisation", Uuid), ("awaited", Uuid), ("execution", Uuid),

@@ -93,6 +93,7 @@ fn zero(agent: AgentId, execution: ExecutionId, metric: &str, now: Timestamp) ->
         correction: None,
         details: None,
         standing: upswing_domain::Standing::Counted,
+        findings: Default::default(),
         occurred_at: now,
     }
 }

@@ -83,6 +83,11 @@ pub(crate) async fn feedback_stats(
             }
         }
     }
+    let sql = "SELECT count(*) FROM feedback WHERE organisation = $1 AND flags IS NOT NULL AND received_at >= $2 \
+               AND ($3 OR agent = $4)";
+    let [all, one] = scope();
+    let row = connection.query_one(sql, vec![organisation.into(), since.into(), all, one]).await?;
+    stats.flagged = row.map_or(Ok(0), |mut row| row.take())?;
     let sql = "SELECT CAST(coalesce(min(position), 0) AS BIGINT) FROM checkpoint \
                WHERE organisation = $1 AND follower = $2 AND ($3 OR agent = $4)";
     let [all, one] = scope();

@@ -200,6 +200,7 @@ impl World {
             metrics: BTreeMap::from([("latency_ms".to_owned(), 120.0)]),
             error: None,
             record: None,
+            enrichment: None,
             origin: Origin::Live,
             occurred_at: NOW,
         }
@@ -221,6 +222,7 @@ impl World {
             correction: None,
             details: None,
             standing: upswing_domain::Standing::Counted,
+            findings: Default::default(),
             occurred_at: NOW,
         }
     }

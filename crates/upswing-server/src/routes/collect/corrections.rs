@@ -267,6 +267,8 @@ fn prepare(
             Target::Session(format!("page:{page}"))
         }
     };
+    let text = request.correction_reason.as_deref().map(|reason| redactor.text(reason).text.into_owned());
+    let findings = trust::findings(app, text.as_deref());
     let feedback = Feedback {
         id: FeedbackId(request.id.unwrap_or_else(|| ids::fresh(now))),
         agent: agent.id,
@@ -278,10 +280,11 @@ fn prepare(
         dimensions: Dimensions::default(),
         issue_categories: Vec::new(),
         metrics: [("correction.fields".to_owned(), fields.len() as f64)].into(),
-        text: request.correction_reason.as_deref().map(|reason| redactor.text(reason).text.into_owned()),
+        text,
         correction: Some(corrected.to_string()),
         details: Some(payload("field_correction", document)?),
         standing: Standing::Counted,
+        findings,
         occurred_at,
     };
     feedback.validate()?;

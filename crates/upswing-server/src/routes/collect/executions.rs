@@ -9,7 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use upswing_domain::{
-    AgentId, Context, DecisionId, Execution, ExecutionId, Invalid, Origin, Permission, Timestamp, VersionId,
+    AgentId, Context, DecisionId, Enrichment, Execution, ExecutionId, Invalid, Origin, Permission, Timestamp,
+    VersionId,
 };
 use upswing_privacy::Token;
 use upswing_privacy::redact::Redactor;
@@ -22,10 +23,11 @@ use crate::app::{App, Shared};
 use crate::auth::Caller;
 use crate::problem::{Code, Problem, Problems};
 use crate::runtime::ids;
+use crate::trust;
 use crate::wire::batch::{self, BatchResponse, Items};
 use crate::wire::json::{self, Json, Path};
 use crate::wire::redact::Redact as _;
-use crate::wire::schema::{ContextSchema, OriginSchema};
+use crate::wire::schema::{ContextSchema, EnrichmentSchema, OriginSchema};
 use crate::wire::time;
 
 /// The largest value of a metric, either way.
@@ -272,6 +274,7 @@ fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<
         None => now,
     };
     let restore = proof.as_ref().and_then(|token| proof::restored(token, unit));
+    let enrichment = trust::enrichment(app, request.input.as_deref());
     let execution = Execution {
         id: ExecutionId(id),
         agent: agent.id,
@@ -289,6 +292,7 @@ fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<
         metrics: request.metrics.unwrap_or_default(),
         error: request.error,
         record: None,
+        enrichment,
         origin: request.origin.or(proof.as_ref().map(|token| token.origin)).unwrap_or_default(),
         occurred_at,
     };
@@ -405,6 +409,10 @@ pub(crate) struct ExecutionResponse {
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<Box<RawValue>>,
+    /// What the input is about; only for keys that may read content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EnrichmentSchema>)]
+    enrichment: Option<Enrichment>,
     /// The execution that this one turned out to be part of, where spans that came later said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     superseded_by: Option<Uuid>,
@@ -438,6 +446,7 @@ impl ExecutionResponse {
             reward: reward.map(upswing_domain::Reward::get),
             record_type,
             record: record.filter(|_| with_content).and_then(|body| RawValue::from_string(body).ok()),
+            enrichment: execution.enrichment.filter(|_| with_content),
             superseded_by: None,
         }
     }

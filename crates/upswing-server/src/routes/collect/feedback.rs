@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use upswing_domain::{
-    AgentId, Dimensions, ExecutionId, Feedback, FeedbackId, FeedbackSource, FeedbackType, Invalid,
-    OrganisationId, Permission, Reward, Role, Standing, Target, Timestamp,
+    AgentId, Dimensions, Enrichment, ExecutionId, Feedback, FeedbackId, FeedbackSource, FeedbackType, Flag,
+    Invalid, OrganisationId, Permission, Reward, Role, Standing, Target, Timestamp,
 };
 use upswing_otlp::TraceId;
 use upswing_privacy::TokenUse;
@@ -34,7 +34,7 @@ use crate::wire::batch::{self, BatchResponse, Items};
 use crate::wire::details::Details;
 use crate::wire::json::{self, Json, Path};
 use crate::wire::redact::Redact as _;
-use crate::wire::schema::{FeedbackSourceSchema, FeedbackTypeSchema};
+use crate::wire::schema::{EnrichmentSchema, FeedbackSourceSchema, FeedbackTypeSchema, FlagSchema};
 use crate::wire::time;
 
 /// How an execution was received.
@@ -466,6 +466,7 @@ fn prepare(app: &App, caller: &Caller, mut request: FeedbackRequest) -> Result<P
     let defence = (source == FeedbackSource::User).then(|| {
         trust::defence(app.limits.caps, &app.keyring, organisation, request.feedback_text.as_deref())
     });
+    let findings = trust::findings(app, request.feedback_text.as_deref());
     let execution = target.execution().filter(|_| wants.is_none());
     let feedback = Feedback {
         id: FeedbackId(request.id.unwrap_or_else(|| ids::fresh(now))),
@@ -482,6 +483,7 @@ fn prepare(app: &App, caller: &Caller, mut request: FeedbackRequest) -> Result<P
         correction: request.correction_text,
         details: details.as_ref().map(Details::payload).transpose()?,
         standing: Standing::Counted,
+        findings,
         occurred_at,
     };
     feedback.validate()?;
@@ -621,6 +623,14 @@ pub(crate) struct FeedbackResponse {
     /// `counted`, or why it does not teach: `capped`, `near_duplicate`, `distrusted`.
     #[schema(value_type = String)]
     standing: Standing,
+    /// Why a person should look at the text before it is shown to others; absent where nothing was found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<FlagSchema>)]
+    flags: Vec<Flag>,
+    /// What the text is about; only for keys that may read content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EnrichmentSchema>)]
+    enrichment: Option<Enrichment>,
     #[serde(serialize_with = "time::serialize")]
     #[schema(value_type = String, format = DateTime)]
     occurred_at: Timestamp,
@@ -650,6 +660,8 @@ impl FeedbackResponse {
             details_type,
             details: details.filter(|_| with_content).and_then(|body| RawValue::from_string(body).ok()),
             standing: feedback.standing,
+            flags: feedback.findings.flags,
+            enrichment: feedback.findings.enrichment.filter(|_| with_content),
             feedback_type: feedback.feedback_type,
             source: feedback.source,
             author: feedback.author.map(|author| author.to_string()),

@@ -300,6 +300,8 @@ struct Run {
     input: Option<String>,
     output: Option<String>,
     context: BTreeMap<String, ContextValue>,
+    /// Whether the context has what the input is about.
+    enriched: bool,
     metrics: BTreeMap<String, f64>,
 }
 
@@ -481,6 +483,7 @@ fn optimization(record: OptimizationRecord) -> Result<Read, Problem> {
         input: result.stage1_analysis,
         output: result.stage2_rewrite,
         context,
+        enriched: false,
         metrics,
     };
     Ok(Read { execution: Some(run), feedback })
@@ -515,6 +518,7 @@ fn interaction(record: InteractionRecord) -> Result<Read, Problem> {
         input: Some(input.raw_prompt),
         output: None,
         context,
+        enriched: true,
         metrics: metrics.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
     };
     Ok(Read { execution: Some(run), feedback: None })
@@ -626,8 +630,6 @@ fn execution(
     occurred_at: Timestamp,
 ) -> Result<Execution, Problem> {
     let redactor = Redactor::new();
-    let mut context = Context::new(run.context)?;
-    context.redact(&redactor);
     let (mut session, mut input, mut output, mut metrics) = (run.session, run.input, run.output, run.metrics);
     if let Some(session) = session.as_ref().filter(|s| !(1..=200).contains(&s.chars().count())) {
         return Err(Invalid::new("session_id", session, "1 to 200 characters").into());
@@ -637,6 +639,17 @@ fn execution(
     output.redact(&redactor);
     metrics.redact(&redactor);
     let person = run.person.map(|person| app.keyring.pseudonym(organisation, &person));
+    let enrichment = trust::enrichment(app, input.as_deref());
+    let mut context = run.context;
+    if let Some(found) = enrichment.as_ref().filter(|_| run.enriched) {
+        // What the application says of its input is not contradicted.
+        let domain = || ContextValue::Category(found.domain.clone());
+        context.entry("domain".to_owned()).or_insert_with(domain);
+        let complexity = ContextValue::Number(f64::from(found.complexity_score));
+        context.entry("complexity".to_owned()).or_insert(complexity);
+    }
+    let mut context = Context::new(context)?;
+    context.redact(&redactor);
     Ok(Execution {
         id: ExecutionId(run.id),
         agent,
@@ -654,6 +667,7 @@ fn execution(
         metrics,
         error: None,
         record: Some(record),
+        enrichment,
         origin: Origin::Live,
         occurred_at,
     })
@@ -686,6 +700,7 @@ fn feedback(
     metrics.redact(&redactor);
     let defence = (said.source == FeedbackSource::User)
         .then(|| trust::defence(app.limits.caps, &app.keyring, organisation, text.as_deref()));
+    let findings = trust::findings(app, text.as_deref());
     let feedback = Feedback {
         id: FeedbackId(said.id),
         agent: agent.id,
@@ -701,6 +716,7 @@ fn feedback(
         correction: None,
         details,
         standing: Standing::Counted,
+        findings,
         occurred_at,
     };
     feedback.validate()?;

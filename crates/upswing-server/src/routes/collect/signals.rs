@@ -6,8 +6,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use upswing_domain::{
-    AgentId, Behaviour, Dimensions, ExecutionId, Feedback, FeedbackId, FeedbackSource, FeedbackType, Invalid,
-    Role, Standing, Target,
+    AgentId, Behaviour, Dimensions, ExecutionId, Feedback, FeedbackId, FeedbackSource, FeedbackType,
+    Findings, Invalid, Role, Standing, Target,
 };
 use upswing_privacy::redact::Redactor;
 use upswing_store::{Defence, Event};
@@ -182,6 +182,7 @@ fn prepare(app: &App, caller: &Caller, mut request: SignalRequest) -> Result<Pre
         correction: None,
         details: Some(payload(kind, document)?),
         standing: Standing::Counted,
+        findings: Findings::default(),
         occurred_at: match &request.occurred_at {
             Some(text) => time::parse("occurred_at", text)?,
             None => now,

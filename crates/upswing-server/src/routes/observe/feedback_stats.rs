@@ -38,6 +38,8 @@ pub(crate) struct StatsResponse {
     satisfaction_rate: Option<f64>,
     /// By type.
     feedback_by_type: BTreeMap<String, i64>,
+    /// Those with a text that a person should look at before it is shown to others.
+    flagged: i64,
     /// Everything up to here is counted.
     as_of_position: i64,
 }
@@ -71,6 +73,7 @@ pub(crate) async fn stats(
         avg_rating: stats.average_rating,
         satisfaction_rate: stats.satisfaction_rate,
         feedback_by_type: stats.by_type,
+        flagged: stats.flagged,
         as_of_position: stats.as_of.0,
     }))
 }
