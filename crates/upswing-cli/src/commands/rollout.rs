@@ -235,7 +235,7 @@ async fn rollout(client: &Client, of: &str) -> Result<String, Failure> {
     let agent = agent(client, of).await?;
     let found: Value = client.get(&format!("/api/learning/agents/{agent}/rollouts")).await?;
     let active = found["rollouts"].as_array().into_iter().flatten();
-    let active = active.filter(|rollout| matches!(text(&rollout["state"]), "running" | "held")).last();
+    let active = active.filter(|rollout| matches!(text(&rollout["state"]), "running" | "held")).next_back();
     active.map(|rollout| text(&rollout["id"]).to_owned()).ok_or_else(|| {
         Failure::new(format!("no rollout of {of} is under way"))
             .hint(format!("upswing rollout start {of} VERSION"))

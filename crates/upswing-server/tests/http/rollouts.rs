@@ -302,6 +302,19 @@ async fn a_failed_gate_stands_before_traffic_unless_somebody_overrules_it() {
             let record = world.get(&rollout_path(&rollout["id"], "/record")).await.expect(200);
             assert_eq!(record["decisions"][0]["evidence"]["overridden"], true, "{record}");
             world.post(&rollout_path(&rollout["id"], "/rollback"), &json!({})).await.expect(200);
+            // Nor is it promoted past the gate by hand, unless with a reason that is kept.
+            let promote = world.agent_path(&format!("/versions/{version}/promote"));
+            world.post(&promote, &json!({})).await.problem(409, "gate_failed");
+            world
+                .post(&promote, &json!({"override": true, "reason": "the old one is broken"}))
+                .await
+                .expect(200);
+            let deployments = world.get(&world.agent_path("/deployments")).await.text;
+            assert!(deployments.contains("the old one is broken (overruled: "), "{deployments}");
+            world
+                .post(&world.agent_path(&format!("/versions/{version}/rollback")), &json!({}))
+                .await
+                .expect(200);
             // An approved version needs nobody's overruling.
             let approved = world.add_version("approved").await;
             let approve = world.agent_path(&format!("/versions/{approved}/approve"));

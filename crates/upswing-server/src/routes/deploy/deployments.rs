@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::app::{App, Shared};
 use crate::auth::Caller;
-use crate::problem::{Problem, Problems};
+use crate::gates;
+use crate::problem::{Code, Problem, Problems};
 use crate::routes::deploy::agents::{self, AgentResponse};
 use crate::wire::json::{Json, Params, Path, Vetted};
 use crate::wire::page::PageParams;
@@ -24,6 +25,9 @@ pub(crate) struct DeployRequest {
     /// For people who look later; at most 1000 characters.
     #[serde(default)]
     reason: String,
+    /// Promotes also a version that has not passed its agent's gates; needs a reason, and is recorded.
+    #[serde(default, rename = "override")]
+    overriding: bool,
 }
 
 /// An epoch of an agent.
@@ -141,10 +145,20 @@ async fn change(
     if agent.serving().arm(version).is_none() {
         return Err(Problem::unknown_version(version));
     }
-    let reason = body.map(|Vetted(request)| request.reason).unwrap_or_default();
+    let DeployRequest { reason, overriding } = body.map(|Vetted(request)| request).unwrap_or_default();
     let reason = Redactor::new().text(&reason).text.into_owned();
     if reason.chars().count() > 1000 {
         return Err(Invalid::new("reason", reason, "at most 1000 characters").into());
+    }
+    let mut reason = reason;
+    if let Change::Promote = change {
+        match gates::require(app, caller.organisation(), agent.id, version).await {
+            Ok(()) => {}
+            Err(problem) if problem.code == Code::GateFailed && overriding && !reason.is_empty() => {
+                reason = format!("{reason} (overruled: {})", problem.detail);
+            }
+            Err(problem) => return Err(problem),
+        }
     }
     let actor = caller.actor(app.now());
     let state = match change {
