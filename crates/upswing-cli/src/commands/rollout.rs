@@ -234,8 +234,8 @@ async fn rollout(client: &Client, of: &str) -> Result<String, Failure> {
     }
     let agent = agent(client, of).await?;
     let found: Value = client.get(&format!("/api/learning/agents/{agent}/rollouts")).await?;
-    let active = found["rollouts"].as_array().into_iter().flatten();
-    let active = active.filter(|rollout| matches!(text(&rollout["state"]), "running" | "held")).next_back();
+    let mut rollouts = found["rollouts"].as_array().into_iter().flatten();
+    let active = rollouts.rfind(|rollout| matches!(text(&rollout["state"]), "running" | "held"));
     active.map(|rollout| text(&rollout["id"]).to_owned()).ok_or_else(|| {
         Failure::new(format!("no rollout of {of} is under way"))
             .hint(format!("upswing rollout start {of} VERSION"))
