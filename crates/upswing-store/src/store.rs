@@ -1158,6 +1158,25 @@ impl Store {
         self.read(Some(organisation), boxed!(|c| tally::tally(c, organisation, id).await)).await
     }
 
+    /// Forgets what was folded of experiments, so that all of the agent's events are folded again: after a change of what is
+    /// counted, or to see that it comes to the same. Looks of the past are gone. Name all experiments of the agent that are
+    /// under way; of ended ones nothing is folded again.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_experiment_tallies(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        experiments: Vec<ExperimentId>,
+    ) -> Result<()> {
+        self.transact(
+            vec![organisation],
+            boxed!(|c| tally::forget(c, organisation, agent, &experiments).await),
+        )
+        .await
+    }
+
     /// Saves what a piece of folding changed, with the position it has read up to.
     ///
     /// # Errors

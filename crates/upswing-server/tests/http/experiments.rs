@@ -282,7 +282,13 @@ async fn late_rewards_repeat_visits_and_windows_close_once() {
         let ratio = metric(&closed, "cost per token")["arms"][0]["value"].as_f64().unwrap();
         assert!((0.01 / 52.0..=0.01 / 50.0).contains(&ratio), "{ratio}");
         assert!(closed["results"]["metrics"][0]["comparisons"][0]["sequential"]["p_value"].is_f64());
-        // Another server, or this one later, reads the same.
+        // Another server, or this one later, reads the same; and so does one that folds all events again.
+        world.restart().await;
+        assert_eq!(world.results(&id).await["results"]["metrics"], closed["results"]["metrics"]);
+        let agent = upswing_domain::AgentId(world.agent.parse().unwrap());
+        let folded = vec![upswing_domain::ExperimentId(id.parse().unwrap())];
+        let store = world.server().store();
+        store.forget_experiment_tallies(world.organisation, agent, folded).await.unwrap();
         world.restart().await;
         assert_eq!(world.results(&id).await["results"]["metrics"], closed["results"]["metrics"]);
     })

@@ -25,4 +25,5 @@ mod settings;
 mod signals;
 mod support;
 mod telemetry;
+mod template_outcomes;
 mod trust;

@@ -219,6 +219,25 @@ pub(crate) async fn tally(
     row.map(|mut row| row.take()).transpose()
 }
 
+/// Forgets what was folded of experiments, so that all of an agent's events are folded again.
+pub(crate) async fn forget(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    experiments: &[ExperimentId],
+) -> Result<(), StoreError> {
+    connection.advance(organisation, 0).await?;
+    for experiment in experiments {
+        for table in ["experiment_unit", "experiment_tally", "experiment_look"] {
+            let sql = format!("DELETE FROM {table} WHERE organisation = $1 AND experiment = $2");
+            connection.execute(&sql, vec![organisation.into(), (*experiment).into()]).await?;
+        }
+    }
+    let sql = "DELETE FROM checkpoint WHERE organisation = $1 AND agent = $2 AND follower = $3";
+    connection.execute(sql, vec![organisation.into(), agent.into(), FOLLOWER.into()]).await?;
+    Ok(())
+}
+
 /// Saves a piece with the position it has read up to; nothing where somebody else has saved since `before`.
 pub(crate) async fn save(
     connection: &mut Connection,
