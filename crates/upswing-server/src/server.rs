@@ -120,7 +120,7 @@ impl Config {
             collection_rate: 1.0,
             details_threshold: 3,
             content_days: None,
-            state_lease: Duration::from_secs(5),
+            state_lease: Duration::from_secs(10),
             runners: Runners::default(),
             stage_fault: None,
         }

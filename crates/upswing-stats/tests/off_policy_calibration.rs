@@ -170,15 +170,3 @@ fn with_few_rewards_it_is_said_that_they_do_not_and_guaranteed_ones_still_do() {
         }
     }
 }
-
-#[test]
-#[ignore = "prints the table behind the default minimum of informative events; a minute in a release build"]
-fn coverage_by_informative_events() {
-    for events in [2000, 4000, 8000, 16_000, 32_000, 64_000] {
-        let world = World { events, ..RARE };
-        let informative = (0..100).map(|seed| Evidence::of(&world.log(seed)).unwrap().effective_informative);
-        let informative = Moments::of(informative).mean().unwrap();
-        let share = coverage(&world, Estimator::Ips, Method::Student, 4000);
-        println!("{events} events, of which {informative:.1} are informative in effect: covers {share:.3}");
-    }
-}

@@ -22,6 +22,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes as handlers;
 
 pub(crate) use collect::proof::restored;
+pub(crate) use deploy::config::confirmed;
 pub(crate) use evaluate::experiments::effective_at;
 
 use crate::app::Shared;

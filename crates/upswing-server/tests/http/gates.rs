@@ -287,7 +287,9 @@ async fn logged_traffic_passes_fails_or_says_nothing() {
         };
         let (found, state, _) = outcome(other).await;
         assert_eq!((found.as_str(), &state), ("not_applicable", &json!("missing")), "there is no champion");
-        world.post(&world.agent_path(&format!("/versions/{champion}/promote")), &json!({})).await.expect(200);
+        // The first champion has nothing to be compared with.
+        let first = json!({"override": true, "reason": "the first"});
+        world.post(&world.agent_path(&format!("/versions/{champion}/promote")), &first).await.expect(200);
         assert_eq!(outcome(other).await.0, "not_applicable", "nothing was logged");
         for _ in 0..30 {
             world.turn(&json!({}), |label| if label == "steps" { 0.9 } else { 0.4 }).await;

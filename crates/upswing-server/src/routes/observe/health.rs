@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::app::Shared;
 use crate::problem::{Code, Problem, Problems};
+use crate::routes::confirmed;
 use crate::wire::json::Json;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,7 +37,8 @@ pub(crate) async fn live() -> Json<HealthResponse> {
     Json(OK)
 }
 
-/// Whether it may have traffic: the database answers, the write queue has room, and it is not shutting down.
+/// Whether it may have traffic: the database answers, the write queue has room, what is served can be confirmed, and it is not
+/// shutting down.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -59,5 +61,6 @@ pub(crate) async fn ready(State(app): State<Shared>) -> Result<Json<HealthRespon
         let detail = format!("the write queue is full ({} items)", queue.capacity);
         return Err(Problem::new(Code::QueueFull, detail));
     }
+    confirmed(&app)?;
     Ok(Json(OK))
 }
