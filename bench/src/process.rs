@@ -145,6 +145,22 @@ impl Server {
         Listening::start(serve).await.map(Another)
     }
 
+    /// Ends it, changes its database, and starts it again.
+    pub(crate) async fn around(
+        self,
+        change: impl AsyncFnOnce(&Database, Uuid) -> Result<()>,
+    ) -> Result<Self> {
+        let Self { process, folder, database, organisation, key, agent, versions, client: _ } = self;
+        process.stop().await?;
+        change(&database, organisation).await?;
+        let mut serve = upswing(&folder)?;
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn"]);
+        serve.args(["--data", &folder.display().to_string(), "--database-url", &database.url()]);
+        let process = Listening::start(serve).await?;
+        let client = Client::connect(&process.address, &key).await?;
+        Ok(Self { process, folder, database, organisation, key, agent, versions, client })
+    }
+
     /// Host and port.
     pub(crate) fn address(&self) -> &str {
         &self.process.address

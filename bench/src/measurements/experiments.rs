@@ -26,9 +26,7 @@ const AT_FIRST: f64 = 40_000.0;
 
 /// Measures it.
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
-    let mut findings = vec![keeping(bench).await?];
-    findings.push(reading(bench).await?);
-    Ok(findings)
+    Ok(vec![reading(bench).await?, keeping(bench).await?])
 }
 
 async fn begin(server: &mut Server, metrics: Value) -> Result<Value> {
@@ -100,7 +98,10 @@ async fn reading(bench: &Bench) -> Result<Finding> {
     let tally = tally(&plan, bench.units);
     let taken = began.elapsed().as_secs_f64() * 1e9 / bench.units as f64 / plan.metrics.len() as f64;
     bench.say(&format!("{} units tallied, {taken:.0} ns each metric", number(bench.units as f64)));
-    fill(&server.database, server.organisation, &id, &tally, bench.units).await?;
+    let filling = async |database: &Database, organisation: Uuid| {
+        fill(database, organisation, &id, &tally, bench.units).await
+    };
+    let mut server = server.around(filling).await?;
     let path = format!("/api/learning/experiments/{id}/results");
     let mut times = Vec::with_capacity(READS);
     let mut closed = 0;
@@ -163,7 +164,8 @@ async fn fill(database: &Database, organisation: Uuid, id: &str, tally: &Tally, 
             let connection = rusqlite::Connection::open(path).doing("opening the database")?;
             connection.busy_timeout(std::time::Duration::from_secs(60)).doing("waiting for the database")?;
             let keys = (organisation.as_bytes(), experiment.as_bytes());
-            let sql = "INSERT INTO experiment_tally (organisation, experiment, state, saved_at) VALUES (?1, ?2, ?3, 0)";
+            let sql = "INSERT OR REPLACE INTO experiment_tally (organisation, experiment, state, saved_at) \
+                       VALUES (?1, ?2, ?3, 0)";
             connection.execute(sql, (keys.0, keys.1, &state)).doing(sql)?;
             // In pieces, since the server writes as well.
             let mut from = 0;
@@ -183,7 +185,8 @@ async fn fill(database: &Database, organisation: Uuid, id: &str, tally: &Tally, 
             let organisations =
                 format!("SELECT set_config('upswing.organisations', '{organisation}', false)");
             connection.run(&organisations).await?;
-            let sql = "INSERT INTO experiment_tally (organisation, experiment, state, saved_at) VALUES ($1, $2, $3, 0)";
+            let sql = "INSERT INTO experiment_tally (organisation, experiment, state, saved_at) VALUES ($1, $2, $3, 0) \
+                       ON CONFLICT (organisation, experiment) DO UPDATE SET state = excluded.state";
             connection.client.execute(sql, &[&organisation, &experiment, &state]).await.doing(sql)?;
             let sql = format!(
                 "INSERT INTO experiment_unit (organisation, experiment, unit, state) SELECT '{organisation}', \
