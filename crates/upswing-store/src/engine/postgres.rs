@@ -150,7 +150,24 @@ impl Postgres {
     }
 
     /// Migrates as the role of the URL, then forces row security on every table with an organisation.
+    ///
+    /// Another server that is just ending, or one that starts on another database of the cluster and grants the same role, may
+    /// lock what this needs in another order. PostgreSQL then ends one of the two, and trying again is all there is to do.
     pub(crate) async fn migrate(url: &str) -> Result<(), StoreError> {
+        let mut attempts = 0;
+        loop {
+            match Self::migrate_once(url).await {
+                Err(StoreError::Unavailable(reason))
+                    if attempts < 5 && reason.contains(SqlState::T_R_DEADLOCK_DETECTED.code()) =>
+                {
+                    attempts += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn migrate_once(url: &str) -> Result<(), StoreError> {
         let mut connection = Self::connect_as_owner(url).await?;
         // One migration at a time, whoever starts: the lock ends with the transaction.
         connection.simple("BEGIN; SELECT pg_advisory_xact_lock(7165294816)").await?;
