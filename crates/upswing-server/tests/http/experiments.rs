@@ -98,6 +98,10 @@ async fn a_better_version_is_found_and_said_so_in_words() {
             let good = if label == "steps" { user % 10 != 0 } else { user % 3 == 0 };
             world.reward(&execution["id"], if good { 1.0 } else { 0.0 }).await;
             *served.entry(label).or_default() += 1;
+            // Looking folds what is new, however fast the traffic is, and a look at more is remembered.
+            if user % 20 == 19 {
+                world.results(&id).await;
+            }
         }
         let found = world.results(&id).await;
         let results = &found["results"];
