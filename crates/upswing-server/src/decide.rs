@@ -58,6 +58,13 @@ pub(crate) struct Choice<'a> {
     pub(crate) seat: Option<Seat<'a>>,
 }
 
+impl Choice<'_> {
+    /// A choice that was not drawn.
+    fn certain(version: VersionId, reason: DecisionReason) -> Self {
+        Self { version, reason, propensity: Probability::ONE, probabilities: Vec::new(), seat: None }
+    }
+}
+
 /// What is decided upon.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
@@ -77,13 +84,7 @@ pub(crate) fn choose<'a>(
     policy: &PolicyNow,
     asked: Asked<'a>,
 ) -> Result<Choice<'a>, Problem> {
-    let certain = |version, reason| Choice {
-        version,
-        reason,
-        propensity: Probability::ONE,
-        probabilities: Vec::new(),
-        seat: None,
-    };
+    let certain = Choice::certain;
     if let Some(version) = asked.forced {
         let arm = serving.arm(version).ok_or_else(|| Problem::unknown_version(version).about("version"))?;
         return Ok(certain(arm.version, DecisionReason::Forced));
@@ -128,14 +129,7 @@ pub(crate) fn choose<'a>(
 
 /// What is served where nothing can be confirmed.
 pub(crate) fn safe<'a>(serving: &Serving) -> Option<Choice<'a>> {
-    let version = serving.state.agent.safe_version?;
-    Some(Choice {
-        version,
-        reason: DecisionReason::Safe,
-        propensity: Probability::ONE,
-        probabilities: Vec::new(),
-        seat: None,
-    })
+    serving.state.agent.safe_version.map(|version| Choice::certain(version, DecisionReason::Safe))
 }
 
 /// The first running experiment that takes the unit. Their layers keep it the only one.

@@ -67,7 +67,15 @@ pub(crate) async fn judged(
     organisation: OrganisationId,
     rollout: &Rollout,
 ) -> Result<Judgement, StoreError> {
-    let comparison = app.store.experiment(organisation, ExperimentId(rollout.id.0)).await?;
+    let id = ExperimentId(rollout.id.0);
+    // While it is under way it is in memory: this is asked ten times a second.
+    let known = app.registry.agent(organisation, rollout.agent).and_then(|agent| {
+        agent.serving().state.experiments.iter().find(|experiment| experiment.id == id).cloned()
+    });
+    let comparison = match known {
+        Some(comparison) => comparison,
+        None => app.store.experiment(organisation, id).await?,
+    };
     let tally = experiments::current(app, (organisation, rollout.agent), &comparison).await?;
     Ok(judge(&comparison.plan, &tally))
 }
