@@ -14,6 +14,7 @@ mod evaluate;
 mod observe;
 mod platform;
 mod pool;
+mod recent;
 mod recognise;
 mod store;
 mod types;

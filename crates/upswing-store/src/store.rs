@@ -21,6 +21,7 @@ use crate::evaluate::tally;
 use crate::observe::{absence, rollup, summary};
 use crate::platform::{audit, audit_walk, checkpoint, consent, key, lease, organisation};
 use crate::pool::{Pool, Scope};
+use crate::recent::{Recent, RecentEvent, What};
 use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
@@ -65,6 +66,7 @@ pub struct Store {
     writer: Arc<Writer>,
     pool: Arc<Pool>,
     audit_seal: Arc<AuditSeal>,
+    recent: Arc<Recent>,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -143,6 +145,7 @@ impl Store {
             }
         }
         check_master_key(&mut connection, &options.key_checks).await?;
+        let recent = Arc::new(Recent::default());
         let writer = Writer::start(
             &place,
             connection,
@@ -150,9 +153,10 @@ impl Store {
             options.content_hash,
             Arc::clone(&options.audit_seal),
             options.consent,
+            Arc::clone(&recent),
         )?;
         let pool = Pool::new(place, options.readers);
-        Ok(Self { writer: Arc::new(writer), pool, audit_seal: options.audit_seal })
+        Ok(Self { writer: Arc::new(writer), pool, audit_seal: options.audit_seal, recent })
     }
 
     /// Writes what is queued, then stops. Later writes are refused.
@@ -442,7 +446,7 @@ impl Store {
     }
 
     /// What people with an account said about executions after a position, oldest first: each account's own statement,
-    /// whether it teaches or not.
+    /// whether it teaches or not. Who asks knows that there is something up to `target`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -450,9 +454,15 @@ impl Store {
         &self,
         organisation: OrganisationId,
         agent: AgentId,
-        after: Position,
+        (after, target): (Position, Position),
         limit: usize,
     ) -> Result<Vec<Statement>> {
+        let by_account =
+            |event: &RecentEvent| matches!(&event.what, What::Said(said) if said.by_account).then_some(());
+        let lately = self.recent.read((organisation, agent), after, target, 1, by_account);
+        if lately.is_some_and(|(found, _)| found.is_empty()) {
+            return Ok(Vec::new());
+        }
         let which = trust::Which::After(after, limit);
         self.read(Some(organisation), boxed!(|c| trust::statements(c, organisation, agent, which).await))
             .await
@@ -1116,8 +1126,12 @@ impl Store {
         after: Position,
         limit: usize,
     ) -> Result<ExperimentPiece> {
-        self.read(Some(organisation), boxed!(|c| tally::piece(c, organisation, agent, after, limit).await))
-            .await
+        let recent = Arc::clone(&self.recent);
+        self.read(
+            Some(organisation),
+            boxed!(|c| tally::piece(c, &recent, organisation, agent, after, limit).await),
+        )
+        .await
     }
 
     /// What units of experiments did, by their keys; those that did nothing yet are left out.
@@ -1442,6 +1456,27 @@ impl Store {
             .await
     }
 
+    /// The same for who knows that there are entries up to `target`: what was written lately comes from memory.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn new_ledger(
+        &self,
+        organisation: OrganisationId,
+        id: AgentId,
+        (after, target): (Position, Position),
+        limit: usize,
+    ) -> Result<Vec<LedgerEntry>> {
+        let rewarded = |event: &RecentEvent| match &event.what {
+            What::Rewarded(entry) => Some(entry.clone()),
+            _ => None,
+        };
+        match self.recent.read((organisation, id), after, target, limit, rewarded) {
+            Some((entries, _)) => Ok(entries),
+            None => self.ledger(organisation, id, after, limit).await,
+        }
+    }
+
     /// A follower's state.
     ///
     /// # Errors
@@ -1504,7 +1539,12 @@ impl Store {
         id: AgentId,
         now: Timestamp,
     ) -> Result<bool> {
-        self.transact(vec![organisation], boxed!(|c| rollup::fold(c, organisation, id, now).await)).await
+        let recent = Arc::clone(&self.recent);
+        self.transact(
+            vec![organisation],
+            boxed!(|c| rollup::fold(c, &recent, organisation, id, now).await),
+        )
+        .await
     }
 
     /// Writes zeros for metrics whose window has passed without a value; how many.

@@ -1,6 +1,7 @@
 //! What goes into the store and what comes out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use upswing_domain::{
     Agent, AgentId, AgentName, Context, Decision, DecisionId, Execution, ExecutionId, Experiment, Feedback,
@@ -319,7 +320,7 @@ pub struct LedgerEntry {
     /// What ran.
     pub version: VersionId,
     /// What was known then.
-    pub context: Option<Context>,
+    pub context: Option<Arc<Context>>,
     /// The decision's propensity.
     pub propensity: f64,
     /// Where the traffic came from.

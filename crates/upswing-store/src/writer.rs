@@ -17,6 +17,7 @@ use upswing_domain::ConsentRule;
 
 use crate::collect::{Definitions, Item, write_batch};
 use crate::engine::{Connection, Postgres, Sqlite};
+use crate::recent::Recent;
 use crate::{Ack, AuditSeal, ContentHash, Listener, News, QueueStatus, StoreError};
 
 /// The most events in one commit.
@@ -89,6 +90,7 @@ impl Writer {
         content_hash: Arc<ContentHash>,
         audit_seal: Arc<AuditSeal>,
         consent: ConsentRule,
+        recent: Arc<Recent>,
     ) -> Result<Self, StoreError> {
         let (queue, commands) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
@@ -105,6 +107,7 @@ impl Writer {
             content_hash,
             audit_seal,
             consent,
+            recent,
             shared: shared.clone(),
             away: None,
         };
@@ -260,6 +263,7 @@ struct FarEnd {
     content_hash: Arc<ContentHash>,
     audit_seal: Arc<AuditSeal>,
     consent: ConsentRule,
+    recent: Arc<Recent>,
     shared: Arc<Shared>,
     /// Since when the database has been away.
     away: Option<Instant>,
@@ -388,9 +392,9 @@ impl FarEnd {
     fn write_or_bisect<'a>(&'a mut self, items: &'a [Item]) -> BoxFuture<'a, Result<Vec<Ack>, StoreError>> {
         async move {
             let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
+            let (definitions, hash) = (&mut self.definitions, &*self.content_hash);
             let written =
-                write_batch(connection, &mut self.definitions, &*self.content_hash, self.consent, items)
-                    .await;
+                write_batch(connection, definitions, hash, self.consent, &self.recent, items).await;
             match written {
                 Ok(acks) => {
                     let news = connection.take_news();

@@ -253,7 +253,7 @@ impl Work<'_> {
         let key = (assignment.experiment, assignment.unit);
         let plan = &experiment.plan;
         let context = match &event.what {
-            Happened::Exposed { context } => context.as_ref(),
+            Happened::Exposed { context } => context.as_deref(),
             Happened::Value { .. } => None,
         };
         let unit = match self.units.entry(key) {

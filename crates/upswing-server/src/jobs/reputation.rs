@@ -464,7 +464,7 @@ impl Reputations {
             let due = folded.next_fit.saturating_sub(folded.summary.reports);
             let rests = Instant::now() < folded.rests_until;
             let limit = if rests || due == 0 { PAGE } else { due.min(PAGE) } as usize;
-            let statements = store.statements(key.0, key.1, folded.summary.position, limit).await?;
+            let statements = store.statements(key.0, key.1, (folded.summary.position, target), limit).await?;
             for statement in &statements {
                 folded.observe(segment, statement);
             }

@@ -1,4 +1,4 @@
-//! Folds what is new into the hourly rollups: every second, and before somebody looks.
+//! Folds what is new into the hourly rollups: twice a second, while it is still in memory, and before somebody looks.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use upswing_store::StoreError;
 use crate::app::{App, Shared};
 use crate::jobs::news::AgentKey;
 
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(500);
 /// How many pieces are folded for one agent before others have their turn.
 const PIECES: usize = 50;
 /// How long a request waits for rollups to catch up; what is behind then is told by `as_of_position`.

@@ -3,9 +3,10 @@
 //! The order of the batch is the order of positions. An event sees everything before it in the batch.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use upswing_domain::{
-    AgentId, ConsentRule, Decision, DecisionId, Enrichment, Execution, ExecutionId, Feedback, FeedbackId,
+    AgentId, Assignment, ConsentRule, Context, Decision, DecisionId, Enrichment, Execution, ExecutionId, Feedback, FeedbackId,
     FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose, Reward, Signal,
     Standing, Timestamp, VersionId,
 };
@@ -13,8 +14,9 @@ use uuid::Uuid;
 
 use super::definition::Definitions;
 use super::rows;
+use crate::recent::{Executed, RecentEvent, Said, What};
 use crate::value::Value;
-use crate::{Ack, ContentHash, Defence, Event, Fingerprint, News};
+use crate::{Ack, ContentHash, Defence, Event, Fingerprint, LedgerEntry, News};
 
 /// What is known of a decision.
 #[derive(Debug, Clone)]
@@ -24,7 +26,8 @@ pub(super) struct DecisionFacts {
     pub(super) origin: Origin,
     pub(super) propensity: f64,
     pub(super) decided_at: Timestamp,
-    pub(super) has_context: bool,
+    pub(super) context: Option<Arc<Context>>,
+    pub(super) assignment: Option<Assignment>,
 }
 
 /// What is known of an execution.
@@ -36,7 +39,7 @@ pub(super) struct ExecutionFacts {
     pub(super) version: Option<VersionId>,
     pub(super) origin: Origin,
     pub(super) occurred_at: Timestamp,
-    pub(super) has_context: bool,
+    pub(super) context: Option<Arc<Context>>,
     pub(super) fingerprint: Fingerprint,
 }
 
@@ -185,6 +188,8 @@ pub(super) struct Rows {
     pub(super) authors: BTreeSet<AuthorKey>,
     pub(super) texts: BTreeSet<(TextKey, Vec<u8>)>,
     pub(super) heads: BTreeMap<OrganisationId, Position>,
+    /// What followers will read of this, in the order of positions.
+    pub(super) recent: BTreeMap<OrganisationId, Vec<RecentEvent>>,
 }
 
 /// A batch while it is planned.
@@ -205,6 +210,7 @@ struct Target {
     propensity: f64,
     occurred_at: Timestamp,
     context_source: i64,
+    context: Option<Arc<Context>>,
 }
 
 /// A piece of feedback with what belongs to its arrival.
@@ -281,13 +287,24 @@ impl Plan<'_> {
             origin: decision.origin,
             propensity: decision.propensity.get(),
             decided_at: decision.decided_at,
-            has_context: decision.context.is_some(),
+            context: decision.context.clone().map(Arc::new),
+            assignment: decision.assignment,
         };
-        self.known.decisions.insert((organisation, decision.id), facts);
         if decision.assignment.is_some() {
             // A unit's exposure is something new, also before anything comes of it.
             self.touch(organisation, decision.agent, position);
+            self.note(
+                organisation,
+                RecentEvent {
+                    agent: decision.agent,
+                    position,
+                    at: decision.decided_at,
+                    assignment: decision.assignment,
+                    what: What::Exposed(facts.context.clone()),
+                },
+            );
         }
+        self.known.decisions.insert((organisation, decision.id), facts);
         self.arrive(organisation, now, decision.id.0);
         Ack::Stored { position, reward: None }
     }
@@ -322,6 +339,7 @@ impl Plan<'_> {
             return Ack::OtherAgent("the decision belongs to another agent");
         }
         let version = execution.version.or(decided.map(|d| d.version));
+        let assignment = decided.and_then(|d| d.assignment);
         // Traffic is what it was decided for, whatever the report of it leaves out.
         let origin = decided.map_or(execution.origin, |d| d.origin);
         let position = self.next_position(organisation);
@@ -332,7 +350,7 @@ impl Plan<'_> {
             version,
             origin,
             occurred_at: execution.occurred_at,
-            has_context: execution.context.is_some(),
+            context: execution.context.clone().map(Arc::new),
             fingerprint: fingerprints.first().copied().unwrap_or_default(),
         };
         let input = self.keep(organisation, now, execution.input.as_deref());
@@ -341,8 +359,25 @@ impl Plan<'_> {
         let enrichment = self.keep_enrichment(organisation, now, execution.enrichment.as_ref());
         let content = [input, output, record, enrichment];
         self.rows.executions.push(rows::execution(organisation, now, execution, &facts, content));
+        let executed = Executed {
+            version,
+            context: facts.context.clone(),
+            metrics: Arc::new(execution.metrics.clone()),
+            failed: execution.error.is_some(),
+            occurred_at: execution.occurred_at,
+        };
         self.known.executions.insert(key, facts);
         self.touch(organisation, execution.agent, position);
+        self.note(
+            organisation,
+            RecentEvent {
+                agent: execution.agent,
+                position,
+                at: now,
+                assignment,
+                what: What::Executed(executed),
+            },
+        );
         self.arrive(organisation, now, execution.id.0);
         Ack::Stored { position, reward: self.known.outcomes.get(&key).and_then(|o| o.reward) }
     }
@@ -396,6 +431,20 @@ impl Plan<'_> {
         self.rows.feedback.push(rows::feedback(organisation, now, feedback, &facts, content, via_token));
         self.known.feedback.insert((organisation, feedback.id), facts);
         self.touch(organisation, feedback.agent, position);
+        let by_account =
+            execution.is_some() && feedback.author.is_some() && feedback.source == FeedbackSource::User;
+        let said = Said {
+            feedback_type: feedback.feedback_type,
+            rating: feedback.rating.map(i64::from),
+            metrics: Arc::new(feedback.metrics.clone()),
+            counts: feedback.standing == Standing::Counted,
+            by_account,
+        };
+        let assignment = execution.and_then(|id| self.assignment(organisation, id));
+        self.note(
+            organisation,
+            RecentEvent { agent: feedback.agent, position, at: now, assignment, what: What::Said(said) },
+        );
         // What is about a session or a person is no execution's outcome.
         let Some(execution) = execution else { return Ack::Stored { position, reward: None } };
         self.known.signals.entry((organisation, execution)).or_default().push(SignalFacts::of(feedback));
@@ -492,7 +541,8 @@ impl Plan<'_> {
                 origin: decision.origin,
                 propensity: decision.propensity,
                 occurred_at: decision.decided_at,
-                context_source: i64::from(decision.has_context),
+                context_source: i64::from(decision.context.is_some()),
+                context: decision.context.clone(),
             });
         };
         let decided = match execution.decision {
@@ -502,10 +552,10 @@ impl Plan<'_> {
         let version = execution.version.or(decided.map(|(_, d)| d.version)).unwrap_or(UNVERSIONED);
         // What ran another version than was decided was not the policy's choice and does not teach it.
         let decided = decided.filter(|(_, d)| d.version == version);
-        let context_source = match decided {
-            Some((_, d)) if d.has_context => 1,
-            _ if execution.has_context => 2,
-            _ => 0,
+        let (context_source, context) = match (decided, &execution.context) {
+            (Some((_, d)), _) if d.context.is_some() => (1, d.context.clone()),
+            (_, Some(context)) => (2, Some(Arc::clone(context))),
+            _ => (0, None),
         };
         Some(Target {
             agent: execution.agent,
@@ -515,6 +565,7 @@ impl Plan<'_> {
             propensity: decided.map_or(1.0, |(_, d)| d.propensity),
             occurred_at: execution.occurred_at,
             context_source,
+            context,
         })
     }
 
@@ -581,6 +632,32 @@ impl Plan<'_> {
                 target.occurred_at.into(),
                 now.into(),
             ]);
+            let entry = LedgerEntry {
+                position,
+                first_position: first,
+                execution: id,
+                decision: target.decision,
+                version: target.version,
+                context: target.context,
+                propensity: target.propensity,
+                origin: target.origin,
+                definition_version: definition.version,
+                old,
+                new,
+                cause,
+                occurred_at: target.occurred_at,
+            };
+            let assignment = self.assignment(organisation, id);
+            self.note(
+                organisation,
+                RecentEvent {
+                    agent: target.agent,
+                    position,
+                    at: now,
+                    assignment,
+                    what: What::Rewarded(entry),
+                },
+            );
         }
         let outcome = OutcomeFacts {
             agent: target.agent,
@@ -625,6 +702,17 @@ impl Plan<'_> {
     ) -> Option<[u8; 18]> {
         let text = found.and_then(|found| serde_json::to_string(found).ok());
         self.keep(organisation, now, text.as_deref())
+    }
+
+    /// Which experiment an execution belongs to: by the decision it followed, or the one of the same id.
+    fn assignment(&self, organisation: OrganisationId, id: ExecutionId) -> Option<Assignment> {
+        let executed = self.known.executions.get(&(organisation, id));
+        let decision = executed.and_then(|e| e.decision).unwrap_or(DecisionId(id.0));
+        self.known.decisions.get(&(organisation, decision))?.assignment
+    }
+
+    fn note(&mut self, organisation: OrganisationId, event: RecentEvent) {
+        self.rows.recent.entry(organisation).or_default().push(event);
     }
 
     fn touch(&mut self, organisation: OrganisationId, agent: AgentId, position: Position) {

@@ -1,5 +1,7 @@
 //! Reading events back.
 
+use std::sync::Arc;
+
 use upswing_domain::{
     AgentId, Assignment, Context, Decision, DecisionId, DecisionReason, Enrichment, Execution, ExecutionId,
     Feedback, FeedbackId, FeedbackSource, FeedbackType, Findings, OrganisationId, Origin, Payload, Position,
@@ -275,6 +277,6 @@ fn entry(mut row: Row) -> Result<LedgerEntry, StoreError> {
         propensity: row.take()?,
         origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
         occurred_at: row.take()?,
-        context: context_of(row.take()?)?,
+        context: context_of(row.take()?)?.map(Arc::new),
     })
 }

@@ -1,6 +1,7 @@
 //! A batch of events, written in one transaction: look up, plan, write.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use upswing_domain::{
     AgentId, ConsentRule, DecisionId, ExecutionId, FeedbackSource, FeedbackType, OrganisationId, Origin,
@@ -13,8 +14,10 @@ use super::plan::{
     AuthorFacts, AuthorKey, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, OutcomeFacts, Plan,
     Rows, SignalFacts, TextKey, group_key, period_of,
 };
+use super::read::{assignment, context_of};
 use super::rows;
 use crate::engine::{Batch, Connection, Lookup, tables};
+use crate::recent::Recent;
 use crate::value::{Row, Value};
 use crate::{Ack, ContentHash, Event, StoreError};
 
@@ -110,6 +113,7 @@ pub(crate) async fn write_batch(
     definitions: &mut Definitions,
     content_hash: &ContentHash,
     consent: ConsentRule,
+    recent: &Recent,
     items: &[Item],
 ) -> Result<Vec<Ack>, StoreError> {
     let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
@@ -156,7 +160,13 @@ pub(crate) async fn write_batch(
         connection.roll_back().await?;
         return Ok(acks);
     }
+    let after = plan.rows.heads.clone();
+    let mut events = std::mem::take(&mut plan.rows.recent);
     write(connection, plan).await?;
+    for (organisation, from) in before {
+        let to = after.get(&organisation).copied().unwrap_or(from);
+        recent.append(organisation, (from, to), events.remove(&organisation).unwrap_or_default());
+    }
     connection.push_news(news);
     Ok(acks)
 }
@@ -289,7 +299,8 @@ pub(super) fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), Stor
         origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
         propensity: row.take()?,
         decided_at: row.take()?,
-        has_context: row.take()?,
+        context: context_of(row.take()?)?.map(Arc::new),
+        assignment: assignment(&mut row)?,
     };
     known.decisions.insert(key, facts);
     Ok(())
@@ -304,7 +315,7 @@ pub(super) fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), Sto
         version: row.take()?,
         origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
         occurred_at: row.take()?,
-        has_context: row.take()?,
+        context: context_of(row.take()?)?.map(Arc::new),
         fingerprint: row.take()?,
     };
     known.executions.insert(key, facts);

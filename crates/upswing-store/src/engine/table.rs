@@ -184,14 +184,14 @@ tables! {
         &[("organisation", Uuid), ("agent", Uuid), ("period", I64), ("band", I64)], "");
     DECISION_FACTS: Lookup = Lookup::new("decision",
         "t.organisation, t.id, t.position, t.agent, t.version, t.origin, t.propensity, t.decided_at, \
-         t.context IS NOT NULL", BY_ID, "");
+         t.context, t.experiment, t.allocation, t.arm, t.assigned", BY_ID, "");
     EXECUTION_FACTS: Lookup = Lookup::new("execution",
         "t.organisation, t.id, t.position, t.agent, t.decision, t.version, t.origin, t.occurred_at, \
-         t.context IS NOT NULL, t.fingerprint", BY_ID, "");
+         t.context, t.fingerprint", BY_ID, "");
     // Those that have another id than the decision they followed from.
     FOLLOWING_EXECUTIONS: Lookup = Lookup::new("execution",
         "t.organisation, t.id, t.position, t.agent, t.decision, t.version, t.origin, t.occurred_at, \
-         t.context IS NOT NULL, t.fingerprint", &[("organisation", Uuid), ("decision", Uuid)], "AND t.decision <> t.id");
+         t.context, t.fingerprint", &[("organisation", Uuid), ("decision", Uuid)], "AND t.decision <> t.id");
     DEPLOYMENT_ELIGIBLE: Lookup = Lookup::new("deployment", "t.agent, t.epoch, t.eligible",
         &[("organisation", Uuid), ("agent", Uuid), ("epoch", I64)], "");
     FEEDBACK_FACTS: Lookup = Lookup::new("feedback",

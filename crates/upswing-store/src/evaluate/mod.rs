@@ -3,6 +3,8 @@
 pub(crate) mod experiment;
 pub(crate) mod tally;
 
+use std::sync::Arc;
+
 use upswing_domain::{Assignment, Context, ExperimentId, Position, Pseudonym, Timestamp};
 
 /// Something that units of experiments did, or that was said of it.
@@ -24,7 +26,7 @@ pub enum Happened {
     /// It was served an arm, or the champion where it is kept out.
     Exposed {
         /// What was known before.
-        context: Option<Context>,
+        context: Option<Arc<Context>>,
     },
     /// A value of a source came, or went again.
     Value {

@@ -1,6 +1,7 @@
 //! What experiments' units did: read in order, kept a unit and all together.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use upswing_domain::{
     AgentId, ExperimentId, FeedbackType, OrganisationId, Position, Pseudonym, Reward, Timestamp,
@@ -10,6 +11,7 @@ use super::{ExperimentChanges, ExperimentEvent, ExperimentPiece, ExperimentProgr
 use crate::collect::{assignment, context_of, rows};
 use crate::engine::{Connection, tables};
 use crate::platform::checkpoint;
+use crate::recent::{Recent, What};
 use crate::value::{Row, Value};
 use crate::{Checkpoint, StoreError};
 
@@ -30,9 +32,10 @@ pub(crate) async fn progress(
 
 const ASSIGNMENT: &str = "d.experiment, d.allocation, d.arm, d.assigned";
 
-/// The next events of an agent after a position, at most `limit` of each kind.
+/// The next events of an agent after a position, at most `limit` of each kind; those that were written lately from memory.
 pub(crate) async fn piece(
     connection: &mut Connection,
+    recent: &Recent,
     organisation: OrganisationId,
     agent: AgentId,
     from: Position,
@@ -43,6 +46,9 @@ pub(crate) async fn piece(
     let head: Position = row.map_or(Ok(Position(0)), |mut row| row.take())?;
     if head <= from {
         return Ok(ExperimentPiece { events: Vec::new(), to: from, complete: true });
+    }
+    if let Some(piece) = lately(recent, (organisation, agent), (from, head), limit) {
+        return Ok(piece);
     }
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let page =
@@ -61,7 +67,7 @@ pub(crate) async fn piece(
         range("d")
     );
     reading.take(connection.query(&sql, page()).await?, |row, happened| {
-        happened.push(Happened::Exposed { context: context_of(row.take()?)? });
+        happened.push(Happened::Exposed { context: context_of(row.take()?)?.map(Arc::new) });
         Ok(())
     })?;
 
@@ -73,10 +79,7 @@ pub(crate) async fn piece(
     );
     reading.take(connection.query(&sql, page()).await?, |row, happened| {
         let metrics = rows::metrics(row.take()?)?;
-        let failed: bool = row.take()?;
-        happened.extend(value("executions", 1.0));
-        happened.extend(value("error", f64::from(u8::from(failed))));
-        happened.extend(metrics.into_iter().flat_map(|(name, number)| value(&name, number)));
+        executed(&metrics, row.take()?, happened);
         Ok(())
     })?;
 
@@ -94,26 +97,11 @@ pub(crate) async fn piece(
         range("f")
     );
     reading.take(connection.query(&sql, page()).await?, |row, happened| {
-        let kind: String = row.take()?;
-        let rating: Option<i64> = row.take()?;
-        let metrics = rows::metrics(row.take()?)?;
-        let counts: bool = row.take()?;
-        if !counts {
-            return Ok(());
+        let kind = rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?;
+        let (rating, metrics) = (row.take()?, rows::metrics(row.take()?)?);
+        if row.take()? {
+            said(kind, rating, &metrics, happened);
         }
-        if let Some(rating) = rating {
-            happened.extend(value("rating", rating as f64));
-        }
-        let satisfied = match (rating, FeedbackType::named(&kind)) {
-            (Some(rating), _) => Some(rating >= 4),
-            (None, Some(FeedbackType::ThumbsUp)) => Some(true),
-            (None, Some(FeedbackType::ThumbsDown)) => Some(false),
-            _ => None,
-        };
-        if let Some(satisfied) = satisfied {
-            happened.extend(value("satisfied", f64::from(u8::from(satisfied))));
-        }
-        happened.extend(metrics.into_iter().flat_map(|(name, number)| value(&name, number)));
         Ok(())
     })?;
 
@@ -125,11 +113,7 @@ pub(crate) async fn piece(
     );
     reading.take(connection.query(&sql, page()).await?, |row, happened| {
         let rewards: [Option<Reward>; 2] = [row.take()?, row.take()?];
-        for (reward, count) in rewards.into_iter().zip([-1, 1]) {
-            if let Some(reward) = reward {
-                happened.push(Happened::Value { source: "reward".to_owned(), value: reward.get(), count });
-            }
-        }
+        rewarded(rewards, happened);
         Ok(())
     })?;
 
@@ -137,6 +121,70 @@ pub(crate) async fn piece(
     events.retain(|event| event.position <= to);
     events.sort_by_key(|event| event.position);
     Ok(ExperimentPiece { events, to, complete: to == head })
+}
+
+/// What was written lately, where that reaches up to the head.
+fn lately(
+    recent: &Recent,
+    key: (OrganisationId, AgentId),
+    (from, head): (Position, Position),
+    limit: usize,
+) -> Option<ExperimentPiece> {
+    let mut events = Vec::new();
+    let (_, to) = recent.read(key, from, head, limit, |event| {
+        let assignment = event.assignment?;
+        let mut happened = Vec::new();
+        match &event.what {
+            What::Exposed(context) => happened.push(Happened::Exposed { context: context.clone() }),
+            What::Executed(what) => executed(&what.metrics, what.failed, &mut happened),
+            What::Said(what) if what.counts => {
+                said(what.feedback_type, what.rating, &what.metrics, &mut happened);
+            }
+            What::Said(_) => {}
+            What::Rewarded(entry) => rewarded([entry.old, entry.new], &mut happened),
+        }
+        let (position, at) = (event.position, event.at);
+        events.extend(happened.into_iter().map(|what| ExperimentEvent { position, at, assignment, what }));
+        Some(())
+    })?;
+    let to = to.min(head);
+    events.retain(|event| event.position <= to);
+    Some(ExperimentPiece { events, to, complete: to == head })
+}
+
+fn executed(metrics: &BTreeMap<String, f64>, failed: bool, happened: &mut Vec<Happened>) {
+    happened.extend(value("executions", 1.0));
+    happened.extend(value("error", f64::from(u8::from(failed))));
+    happened.extend(metrics.iter().flat_map(|(name, number)| value(name, *number)));
+}
+
+fn said(
+    kind: FeedbackType,
+    rating: Option<i64>,
+    metrics: &BTreeMap<String, f64>,
+    happened: &mut Vec<Happened>,
+) {
+    if let Some(rating) = rating {
+        happened.extend(value("rating", rating as f64));
+    }
+    let satisfied = match (rating, kind) {
+        (Some(rating), _) => Some(rating >= 4),
+        (None, FeedbackType::ThumbsUp) => Some(true),
+        (None, FeedbackType::ThumbsDown) => Some(false),
+        _ => None,
+    };
+    if let Some(satisfied) = satisfied {
+        happened.extend(value("satisfied", f64::from(u8::from(satisfied))));
+    }
+    happened.extend(metrics.iter().flat_map(|(name, number)| value(name, *number)));
+}
+
+fn rewarded(rewards: [Option<Reward>; 2], happened: &mut Vec<Happened>) {
+    for (reward, count) in rewards.into_iter().zip([-1, 1]) {
+        if let Some(reward) = reward {
+            happened.push(Happened::Value { source: "reward".to_owned(), value: reward.get(), count });
+        }
+    }
 }
 
 fn value(source: &str, value: f64) -> Option<Happened> {

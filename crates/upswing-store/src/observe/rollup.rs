@@ -4,9 +4,10 @@
 //! old value: the rollups of a clean replay are the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use upswing_domain::{
-    AgentId, Context, MAX_SEGMENT_VALUES, OrganisationId, Position, Reward, SEGMENT_OTHER, Segment,
+    AgentId, Context, FeedbackType, MAX_SEGMENT_VALUES, OrganisationId, Position, Reward, SEGMENT_OTHER, Segment,
     Timestamp, VersionId,
 };
 use upswing_stats::Sketch;
@@ -14,8 +15,9 @@ use upswing_stats::Sketch;
 use crate::collect::{context_of, read, rows};
 use crate::engine::{Connection, tables};
 use crate::platform::checkpoint;
+use crate::recent::{Executed, Recent, What};
 use crate::value::Value;
-use crate::{Checkpoint, LineageEdge, StoreError};
+use crate::{Checkpoint, LedgerEntry, LineageEdge, StoreError};
 
 /// The follower's name.
 pub(crate) const FOLLOWER: &str = "rollup";
@@ -33,8 +35,10 @@ pub(crate) const FEEDBACK_TYPE: &str = "feedback.type.";
 /// Stands for the version where feedback is counted for the agent as a whole.
 const NO_VERSION: VersionId = VersionId([0; 32]);
 
-/// Events folded in one piece.
+/// Events of each kind that are read for one piece.
 const PIECE: usize = 500;
+/// Events of all kinds in a piece that is in memory.
+const RECENT: usize = 4_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -154,9 +158,85 @@ impl Fold {
     }
 }
 
+/// What is folded in one piece: everything up to a position, and more that comes later.
+struct Events {
+    executed: Vec<(Position, Executed)>,
+    said: Vec<(Position, FeedbackType, Option<i64>, Timestamp)>,
+    ledger: Vec<LedgerEntry>,
+    to: Position,
+}
+
+/// What was written lately, where that reaches up to the head.
+fn lately(
+    recent: &Recent,
+    key: (OrganisationId, AgentId),
+    (from, head): (Position, Position),
+) -> Option<Events> {
+    let (mut executed, mut said, mut ledger) = (Vec::new(), Vec::new(), Vec::new());
+    let (_, to) = recent.read(key, from, head, RECENT, |event| {
+        match &event.what {
+            What::Exposed(_) => return None,
+            What::Executed(what) => executed.push((event.position, what.clone())),
+            What::Said(what) => said.push((event.position, what.feedback_type, what.rating, event.at)),
+            What::Rewarded(entry) => ledger.push(entry.clone()),
+        }
+        Some(())
+    })?;
+    Some(Events { executed, said, ledger, to: to.min(head) })
+}
+
+/// The same from the tables.
+async fn stored(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    (from, head): (Position, Position),
+) -> Result<Events, StoreError> {
+    let limit = i64::try_from(PIECE).unwrap_or(i64::MAX);
+    let page = || -> Vec<Value> { vec![organisation.into(), agent.into(), from.into(), limit.into()] };
+    let sql = "SELECT position, version, context, metrics, occurred_at FROM execution \
+               WHERE organisation = $1 AND agent = $2 AND position > $3 AND position > 0 ORDER BY position LIMIT $4";
+    let executions = connection.query(sql, page()).await?;
+    let sql = "SELECT position, feedback_type, rating, received_at FROM feedback \
+               WHERE organisation = $1 AND agent = $2 AND position > $3 AND position > 0 ORDER BY position LIMIT $4";
+    let feedback = connection.query(sql, page()).await?;
+    let ledger = read::ledger(connection, organisation, agent, from, PIECE).await?;
+    let mut to = head;
+    let mut executed = Vec::new();
+    for mut row in executions {
+        let position: Position = row.take()?;
+        let what = Executed {
+            version: row.take()?,
+            context: context_of(row.take()?)?.map(Arc::new),
+            metrics: Arc::new(rows::metrics(row.take()?)?),
+            failed: false,
+            occurred_at: row.take()?,
+        };
+        executed.push((position, what));
+    }
+    let mut said = Vec::new();
+    for mut row in feedback {
+        let position: Position = row.take()?;
+        let kind = rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?;
+        said.push((position, kind, row.take()?, row.take()?));
+    }
+    // A page that is full ends before the head: only up to the earliest such end is everything known.
+    for (len, last) in [
+        (executed.len(), executed.last().map(|e| e.0)),
+        (said.len(), said.last().map(|s| s.0)),
+        (ledger.len(), ledger.last().map(|l| l.position)),
+    ] {
+        if let (true, Some(last)) = (len == PIECE, last) {
+            to = to.min(last);
+        }
+    }
+    Ok(Events { executed, said, ledger, to })
+}
+
 /// Folds one piece; true when nothing is left.
 pub(crate) async fn fold(
     connection: &mut Connection,
+    recent: &Recent,
     organisation: OrganisationId,
     agent: AgentId,
     now: Timestamp,
@@ -169,66 +249,32 @@ pub(crate) async fn fold(
     if head <= from {
         return Ok(true);
     }
-    let limit = i64::try_from(PIECE).unwrap_or(i64::MAX);
-    let page = || -> Vec<Value> { vec![organisation.into(), agent.into(), from.into(), limit.into()] };
-    let sql = "SELECT position, version, context, metrics, occurred_at FROM execution \
-               WHERE organisation = $1 AND agent = $2 AND position > $3 AND position > 0 ORDER BY position LIMIT $4";
-    let executions = connection.query(sql, page()).await?;
-    let sql = "SELECT position, feedback_type, rating, received_at FROM feedback \
-               WHERE organisation = $1 AND agent = $2 AND position > $3 AND position > 0 ORDER BY position LIMIT $4";
-    let feedback = connection.query(sql, page()).await?;
-    let ledger = read::ledger(connection, organisation, agent, from, PIECE).await?;
-
     let mut segments = Segments::load(connection, organisation, agent).await?;
-    let mut to = head;
-    let mut executed = Vec::new();
-    for mut row in executions {
-        let position: Position = row.take()?;
-        let version: Option<VersionId> = row.take()?;
-        let context = context_of(row.take()?)?;
-        executed.push((
-            position,
-            version.unwrap_or(NO_VERSION),
-            context,
-            rows::metrics(row.take()?)?,
-            row.take()?,
-        ));
-    }
-    let mut said = Vec::new();
-    for mut row in feedback {
-        let said_row: (Position, String, Option<i64>, Timestamp) =
-            (row.take()?, row.take()?, row.take()?, row.take()?);
-        said.push(said_row);
-    }
-    // A page that is full ends before the head: only up to the earliest such end is everything known.
-    for (len, last) in [
-        (executed.len(), executed.last().map(|e| e.0)),
-        (said.len(), said.last().map(|s| s.0)),
-        (ledger.len(), ledger.last().map(|l| l.position)),
-    ] {
-        if let (true, Some(last)) = (len == PIECE, last) {
-            to = to.min(last);
-        }
-    }
+    let events = match lately(recent, (organisation, agent), (from, head)) {
+        Some(events) => events,
+        None => stored(connection, organisation, agent, (from, head)).await?,
+    };
+    let Events { executed, said, ledger, to } = events;
 
     let mut fold = Fold::default();
-    for (_, version, context, metrics, at) in executed.into_iter().filter(|e| e.0 <= to) {
-        let segments = segments.of(context.as_ref());
+    for (_, executed) in executed.into_iter().filter(|e| e.0 <= to) {
+        let (version, at) = (executed.version.unwrap_or(NO_VERSION), executed.occurred_at);
+        let segments = segments.of(executed.context.as_deref());
         fold.add(version, &segments, EXECUTIONS, at, 1.0, 1);
-        for (metric, value) in metrics {
-            fold.add(version, &segments, &metric, at, value, 1);
+        for (metric, value) in executed.metrics.iter() {
+            fold.add(version, &segments, metric, at, *value, 1);
         }
     }
     let whole = [Segment::all()];
     for (_, kind, rating, at) in said.into_iter().filter(|s| s.0 <= to) {
-        fold.add(NO_VERSION, &whole, &format!("{FEEDBACK_TYPE}{kind}"), at, 1.0, 1);
+        fold.add(NO_VERSION, &whole, &format!("{FEEDBACK_TYPE}{}", kind.name()), at, 1.0, 1);
         if let Some(rating) = rating {
             fold.add(NO_VERSION, &whole, RATING, at, rating as f64, 1);
         }
-        let satisfied = match (rating, kind.as_str()) {
+        let satisfied = match (rating, kind) {
             (Some(rating), _) => Some(rating >= 4),
-            (None, "thumbs_up") => Some(true),
-            (None, "thumbs_down") => Some(false),
+            (None, FeedbackType::ThumbsUp) => Some(true),
+            (None, FeedbackType::ThumbsDown) => Some(false),
             _ => None,
         };
         if let Some(satisfied) = satisfied {
@@ -236,7 +282,7 @@ pub(crate) async fn fold(
         }
     }
     for entry in ledger.into_iter().filter(|l| l.position <= to) {
-        let segments = segments.of(entry.context.as_ref());
+        let segments = segments.of(entry.context.as_deref());
         for (reward, count) in [(entry.old, -1), (entry.new, 1)] {
             if let Some(value) = reward.map(Reward::get) {
                 fold.add(entry.version, &segments, REWARD, entry.occurred_at, value, count);

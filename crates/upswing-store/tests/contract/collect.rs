@@ -88,7 +88,7 @@ async fn rewards_come_late_are_revised_and_stand_in_the_ledger() {
         let changes: Vec<_> = ledger.iter().map(|l| (l.old, l.new)).collect();
         assert_eq!(changes, [(None, reward(0.0)), (reward(0.0), reward(0.5)), (reward(0.5), reward(1.0))]);
         assert!(ledger.iter().all(|l| l.first_position == ledger[0].position));
-        assert_eq!(ledger[0].context, world.decision(1).context);
+        assert_eq!(ledger[0].context.as_deref(), world.decision(1).context.as_ref());
         assert!((ledger[0].propensity - 0.25).abs() < 1e-12);
         let effects =
             world.store.feedback_effects(world.organisation, world.feedback(11, 1, 1.0).id).await.unwrap();

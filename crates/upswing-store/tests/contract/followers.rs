@@ -1,5 +1,8 @@
-use upswing_domain::{Absence, FeedbackType, RewardDefinition, Timestamp};
-use upswing_store::Event;
+use upswing_domain::{
+    Absence, Assignment, ExperimentId, FeedbackType, Position, Pseudonym, RewardDefinition, Timestamp,
+};
+use upswing_store::{Event, ExperimentEvent, MetricSummary, Store};
+use uuid::Uuid;
 
 use crate::support::{NOW, World, actor, execution, feedback, on_both};
 
@@ -20,11 +23,7 @@ async fn rollups_fold_revisions_away_and_say_how_far_they_are() {
                 ])
                 .await;
         }
-        let mut pieces = 1;
-        while !world.store.fold_rollups(world.organisation, world.agent, NOW).await.unwrap() {
-            pieces += 1;
-        }
-        assert!(pieces > 2, "{pieces} pieces");
+        while !world.store.fold_rollups(world.organisation, world.agent, NOW).await.unwrap() {}
         let all = world.store.performance(world.organisation, world.agent, "", Timestamp(0)).await.unwrap();
         let (summaries, position) = all;
         assert!(position.0 >= 2400);
@@ -51,6 +50,91 @@ async fn rollups_fold_revisions_away_and_say_how_far_they_are() {
         database
     })
     .await;
+}
+
+/// The same events are followed by the process that wrote them, which has them in memory, and by one that has to read them.
+#[tokio::test]
+async fn what_was_written_lately_is_followed_as_what_is_read() {
+    on_both("what_was_written_lately_is_followed_as_what_is_read", |database| async move {
+        let world = World::new(&database).await;
+        let other = World::within(world.store.clone()).await;
+        for world in [&world, &other] {
+            for n in 1..=900 {
+                write_one(world, n).await;
+            }
+        }
+        let head = |world: &World| {
+            let (store, organisation) = (world.store.clone(), world.organisation);
+            async move { store.news(vec![organisation]).await.unwrap()[0].position }
+        };
+        let written = head(&world).await;
+        assert_eq!(written, head(&other).await);
+        let ledger = world.ledger().await;
+        for after in [0, 1, 500, written.0] {
+            let stretch = (Position(after), written);
+            let got = world.store.new_ledger(world.organisation, world.agent, stretch, 10_000).await;
+            let expected: Vec<_> = ledger.iter().filter(|e| e.position.0 > after).cloned().collect();
+            assert_eq!(got.unwrap(), expected, "after {after}");
+        }
+        // Only a database can know of what this process did not write.
+        let beyond = (written, Position(written.0 + 1));
+        assert_eq!(world.store.new_ledger(world.organisation, world.agent, beyond, 10).await.unwrap(), []);
+
+        let here = followed(&world.store, &world).await;
+        world.store.close().await;
+        let store = database.store().await;
+        let there = followed(&store, &other).await;
+        assert!(here.0.len() > 1_500 && here.1.len() > 10, "{} {}", here.0.len(), here.1.len());
+        assert_eq!(here.0, there.0);
+        assert_eq!(here.1, there.1);
+        store.close().await;
+        database
+    })
+    .await;
+}
+
+async fn write_one(world: &World, n: u128) {
+    let mut decision = world.decision(n);
+    if n.is_multiple_of(3) {
+        decision.assignment = Some(Assignment {
+            experiment: ExperimentId(Uuid::from_u128(7)),
+            allocation: 1,
+            arm: Some(u16::try_from(n % 2).unwrap()),
+            unit: Pseudonym([u8::try_from(n % 200).unwrap(); 18]),
+        });
+    }
+    let mut run = world.execution(n);
+    run.context = decision.context.clone();
+    run.metrics.insert("latency_ms".to_owned(), n as f64);
+    run.error = n.is_multiple_of(5).then(|| "timeout".to_owned());
+    let mut events = vec![Event::Decision(decision)];
+    // Some is said before what it is about is reported, and some of what never is.
+    match n % 4 {
+        0 => events.extend([feedback(world.feedback(n + 10_000, n, 0.0)), execution(run)]),
+        1 => events.push(feedback(world.feedback(n + 10_000, n, 0.5))),
+        _ => events.extend([execution(run), feedback(world.feedback(n + 10_000, n, 1.0))]),
+    }
+    world.write(events).await;
+    if n.is_multiple_of(7) {
+        world.write(vec![feedback(world.feedback(n + 20_000, n, 0.25))]).await;
+    }
+}
+
+/// The experiments' events, and the rollups, as a store's followers see them.
+async fn followed(store: &Store, of: &World) -> (Vec<ExperimentEvent>, Vec<MetricSummary>) {
+    let (organisation, agent) = (of.organisation, of.agent);
+    let (mut events, mut from) = (Vec::new(), Position(0));
+    loop {
+        let piece = store.experiment_piece(organisation, agent, from, 100).await.unwrap();
+        events.extend(piece.events);
+        from = piece.to;
+        if piece.complete {
+            break;
+        }
+    }
+    while !store.fold_rollups(organisation, agent, NOW).await.unwrap() {}
+    let (summaries, _) = store.performance(organisation, agent, "task", Timestamp(0)).await.unwrap();
+    (events, summaries)
 }
 
 #[tokio::test]

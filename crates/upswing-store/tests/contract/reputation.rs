@@ -290,7 +290,8 @@ async fn statements_are_each_authors_own_and_wait_for_what_ran() {
             ])
             .await;
         let read = || async {
-            world.store.statements(world.organisation, world.agent, Position(0), 100).await.unwrap()
+            let from_database = (Position(0), Position(i64::MAX));
+            world.store.statements(world.organisation, world.agent, from_database, 100).await.unwrap()
         };
         let found = read().await;
         let own = |old: Option<f64>, new: f64| (old.map(|v| Reward::new(v).unwrap()), Reward::new(new).ok());
@@ -303,7 +304,8 @@ async fn statements_are_each_authors_own_and_wait_for_what_ran() {
         let got: Vec<_> = found.iter().map(|s| (s.author, s.version, (s.old, s.new))).collect();
         assert_eq!(got, expected);
         assert!(found[0].context.is_some());
-        let rest = world.store.statements(world.organisation, world.agent, found[1].position, 1).await;
+        let after = (found[1].position, found[2].position);
+        let rest = world.store.statements(world.organisation, world.agent, after, 1).await;
         assert_eq!(rest.unwrap(), [found[2].clone()]);
 
         // Whether they teach or not, they are what was said.

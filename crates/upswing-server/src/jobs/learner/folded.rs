@@ -63,7 +63,7 @@ impl Folded {
                 self.revision = entry.position;
                 taught.push(Observation {
                     version: entry.version,
-                    context: entry.context.as_ref(),
+                    context: entry.context.as_deref(),
                     propensity: entry.propensity,
                     old: entry.old,
                     new: entry.new,

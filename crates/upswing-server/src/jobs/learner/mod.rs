@@ -290,7 +290,9 @@ impl Learner {
         let mut complete = false;
         let mut read = 0_u32;
         for _ in 0..PAGES {
-            let entries = self.app.store.ledger(agent.organisation, agent.id, folded.position, PAGE).await?;
+            let stretch = (folded.position, target);
+            let entries =
+                self.app.store.new_ledger(agent.organisation, agent.id, stretch, PAGE).await?;
             read += u32::try_from(entries.len()).unwrap_or(u32::MAX);
             complete = entries.len() < PAGE;
             if !entries.is_empty() {
