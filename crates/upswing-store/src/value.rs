@@ -43,14 +43,14 @@ pub(crate) enum ColumnType {
 }
 
 impl ColumnType {
-    pub(crate) fn postgres_array(self) -> &'static str {
+    pub(crate) fn postgres(self) -> &'static str {
         match self {
-            Self::Bool => "boolean[]",
-            Self::I64 => "bigint[]",
-            Self::F64 => "double precision[]",
-            Self::Text => "text[]",
-            Self::Bytes => "bytea[]",
-            Self::Uuid => "uuid[]",
+            Self::Bool => "boolean",
+            Self::I64 => "bigint",
+            Self::F64 => "double precision",
+            Self::Text => "text",
+            Self::Bytes => "bytea",
+            Self::Uuid => "uuid",
         }
     }
 

@@ -59,6 +59,8 @@ pub(super) struct OutcomeFacts {
     pub(super) definition_version: i64,
     pub(super) first_position: Option<Position>,
     pub(super) token_uses: i64,
+    /// Whether the table has a row of it.
+    pub(super) stored: bool,
 }
 
 /// One piece of feedback as far as rewards are concerned.
@@ -664,7 +666,8 @@ impl Plan<'_> {
             reward: new,
             definition_version: definition.version,
             first_position,
-            token_uses: before.map_or(0, |o| o.token_uses) + token_uses,
+            token_uses: before.as_ref().map_or(0, |o| o.token_uses) + token_uses,
+            stored: before.is_some_and(|o| o.stored),
         };
         self.known.outcomes.insert(key, outcome);
         self.rows.outcomes.insert(key);

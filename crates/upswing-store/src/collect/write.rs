@@ -162,7 +162,7 @@ pub(crate) async fn write_batch(
     }
     let after = plan.rows.heads.clone();
     let mut events = std::mem::take(&mut plan.rows.recent);
-    write(connection, plan).await?;
+    write(connection, plan, wanted).await?;
     for (organisation, from) in before {
         let to = after.get(&organisation).copied().unwrap_or(from);
         recent.append(organisation, (from, to), events.remove(&organisation).unwrap_or_default());
@@ -221,9 +221,12 @@ async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wante
     Ok(())
 }
 
-async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreError> {
+async fn write(connection: &mut Connection, plan: Plan<'_>, wanted: Wanted) -> Result<(), StoreError> {
     let Plan { known, rows, .. } = plan;
-    let outcome = |key: &(OrganisationId, ExecutionId)| outcome_row(&known, key);
+    let stored = |key: &&Key<ExecutionId>| known.outcomes.get(*key).is_some_and(|outcome| outcome.stored);
+    let (again, first): (Vec<_>, Vec<_>) = rows.outcomes.iter().partition(stored);
+    let outcomes =
+        |keys: Vec<&Key<ExecutionId>>| keys.into_iter().filter_map(|key| outcome_row(&known, key)).collect();
     let author = |key: &AuthorKey| {
         let AuthorFacts { counted, received } = *known.authors.get(key)?;
         let &(o, agent, author, period) = key;
@@ -243,7 +246,8 @@ async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreE
             &*tables::AWAITING,
             rows.awaiting.iter().map(|&(o, a, e)| vec![o.into(), a.into(), e.into()]).collect(),
         ),
-        (&*tables::OUTCOME, rows.outcomes.iter().filter_map(outcome).collect()),
+        (&*tables::FIRST_OUTCOME, outcomes(first)),
+        (&*tables::OUTCOME, outcomes(again)),
         (&*tables::LEDGER, rows.ledger),
         (
             &*tables::AGENT_HEAD,
@@ -265,7 +269,8 @@ async fn write(connection: &mut Connection, plan: Plan<'_>) -> Result<(), StoreE
         let sql = "UPDATE stream_head SET position = $2 WHERE organisation = $1";
         statements.push((sql, vec![organisation.into(), position.into()]));
     }
-    connection.write_and_commit(inserts, statements).await
+    // Thousands of small pieces, which those who wait for the commit need not wait for.
+    connection.write_and_commit(inserts, statements, move || drop((known, wanted))).await
 }
 
 /// An execution's outcome as it is known now.
@@ -337,6 +342,7 @@ pub(super) fn learn_outcome(known: &mut Known, mut row: Row) -> Result<(), Store
         definition_version: row.take()?,
         first_position: row.take()?,
         token_uses: row.take()?,
+        stored: true,
     };
     known.outcomes.insert(key, facts);
     Ok(())

@@ -170,11 +170,13 @@ impl Connection {
         }
     }
 
-    /// Writes rows table by table, then the statements, then commits: in one round trip where the engine can.
+    /// Writes rows table by table, then the statements, then commits: in one round trip where the engine can. `meanwhile` is
+    /// what can be done while the database works.
     pub(crate) async fn write_and_commit(
         &mut self,
         inserts: Vec<(&Table, Vec<Vec<Value>>)>,
         statements: Batch<'_>,
+        meanwhile: impl FnOnce(),
     ) -> Result<(), StoreError> {
         match &mut self.engine {
             Engine::Sqlite(c) => {
@@ -184,9 +186,11 @@ impl Connection {
                 for (sql, parameters) in &statements {
                     c.execute(sql, parameters)?;
                 }
-                c.commit()
+                c.commit()?;
+                meanwhile();
+                Ok(())
             }
-            Engine::Postgres(c) => c.write_and_commit(inserts, statements).await,
+            Engine::Postgres(c) => c.write_and_commit(inserts, statements, meanwhile).await,
         }
     }
 

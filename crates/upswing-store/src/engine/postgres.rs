@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 use postgres_types::{ToSql, Type};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
@@ -12,7 +12,7 @@ use upswing_domain::OrganisationId;
 
 use super::Batch;
 use super::schema::{Dialect, migrations};
-use super::table::{Lookup, Table};
+use super::table::{Lookup, Shape, Table};
 use crate::StoreError;
 use crate::value::{Row, Value};
 
@@ -23,6 +23,8 @@ const ROLE: &str = "upswing_app";
 pub(crate) struct Postgres {
     client: Client,
     statements: HashMap<String, Statement>,
+    /// Statements that write rows, by their table and the rows' shape.
+    shaped: HashMap<(&'static str, &'static str, Shape), Statement>,
     /// Ends when the connection does; kept so that it is dropped with it.
     _driver: Driver,
 }
@@ -35,6 +37,11 @@ impl Drop for Driver {
     }
 }
 
+/// How many statements one connection keeps for rows of different shapes; rows of further ones are sent in full.
+const SHAPES: usize = 200;
+
+/// Which organisations row security lets through, until the transaction ends.
+const SCOPE: &str = "SELECT set_config('upswing.organisations', $1, true)";
 const HEADS: &str = "SELECT organisation, position FROM stream_head WHERE organisation = ANY ($1) \
                      ORDER BY organisation FOR UPDATE";
 
@@ -100,7 +107,7 @@ impl Postgres {
                 tracing::warn!(%error, "a connection to PostgreSQL ended");
             }
         });
-        Ok(Self { client, statements: HashMap::new(), _driver: Driver(driver) })
+        Ok(Self { client, statements: HashMap::new(), shaped: HashMap::new(), _driver: Driver(driver) })
     }
 
     /// Tells of changes that are announced in the database, until the connection ends.
@@ -227,13 +234,13 @@ impl Postgres {
         lookup: &Lookup,
         keys: &[Vec<Value>],
     ) -> Result<Vec<Row>, StoreError> {
-        let parameters = columns(&lookup.types, keys.to_vec())?;
-        self.query(&lookup.postgres, &parameters).await
+        let (sql, parameters) = lookup.postgres(keys)?;
+        self.query(sql, &parameters).await
     }
 
     pub(super) async fn insert(&mut self, table: &Table, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
-        let parameters = columns(&table.types, rows)?;
-        self.execute(&table.postgres, &parameters).await?;
+        let (statement, parameters) = self.shaped(table, rows).await?;
+        self.client.execute(&statement, &references(&parameters)).await.map_err(database)?;
         Ok(())
     }
 
@@ -244,18 +251,19 @@ impl Postgres {
     ) -> Result<(Vec<Row>, Vec<Vec<Row>>), StoreError> {
         let ids = organisations.iter().map(|o| Some(o.0)).collect();
         let heads = vec![Value::Column(crate::value::Column::Uuid(ids))];
-        let mut queries = vec![(self.prepare(HEADS).await?, heads)];
+        let scope = vec![Value::Text(scope_of(organisations))];
+        let mut queries = vec![(self.prepare(SCOPE).await?, scope), (self.prepare(HEADS).await?, heads)];
         for (lookup, keys) in lookups {
-            let statement = self.prepare(&lookup.postgres).await?;
-            queries.push((statement, columns(&lookup.types, keys.clone())?));
+            let (sql, parameters) = lookup.postgres(keys)?;
+            queries.push((self.prepare(sql).await?, parameters));
         }
-        let begin = begin_text(organisations, None);
         let this = &*self;
         let run = join_all(queries.iter().map(|(statement, parameters)| this.run(statement, parameters)));
         // Polled in this order, the messages leave in this order, without waiting for each other's answers.
-        let (begun, answers) = join(this.client.batch_execute(&begin), run).await;
+        let (begun, answers) = join(this.client.batch_execute("BEGIN"), run).await;
         begun.map_err(database)?;
         let mut answers = answers.into_iter();
+        answers.next().transpose()?;
         let heads = answers.next().unwrap_or_else(|| Ok(Vec::new()))?;
         Ok((heads, answers.collect::<Result<_, _>>()?))
     }
@@ -264,11 +272,12 @@ impl Postgres {
         &mut self,
         inserts: Vec<(&Table, Vec<Vec<Value>>)>,
         statements: Batch<'_>,
+        meanwhile: impl FnOnce(),
     ) -> Result<(), StoreError> {
         let mut queries = Vec::with_capacity(inserts.len() + statements.len());
         for (table, rows) in inserts {
             if !rows.is_empty() {
-                queries.push((self.prepare(&table.postgres).await?, columns(&table.types, rows)?));
+                queries.push(self.shaped(table, rows).await?);
             }
         }
         for (sql, parameters) in statements {
@@ -279,7 +288,12 @@ impl Postgres {
             this.client.execute(statement, &references(parameters)).await.map_err(database)
         }));
         // After a failed statement PostgreSQL turns the COMMIT into a ROLLBACK, so sending both at once is safe.
-        let (written, committed) = join(run, this.client.batch_execute("COMMIT")).await;
+        let rest = async {
+            // Once everything is under way.
+            tokio::task::yield_now().await;
+            meanwhile();
+        };
+        let (written, committed, ()) = join3(run, this.client.batch_execute("COMMIT"), rest).await;
         for outcome in written {
             outcome?;
         }
@@ -298,6 +312,29 @@ impl Postgres {
 
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// The statement that these rows are written with, and its parameters.
+    async fn shaped(
+        &mut self,
+        table: &Table,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<(Statement, Vec<Value>), StoreError> {
+        let mut shape = table.shape(&rows);
+        let mut known = self.shaped.get(&(table.name, table.on_conflict, shape)).cloned();
+        if known.is_none() && self.shaped.len() >= SHAPES {
+            shape = Shape::default();
+            known = self.shaped.get(&(table.name, table.on_conflict, shape)).cloned();
+        }
+        let statement = match known {
+            Some(statement) => statement,
+            None => {
+                let statement = self.client.prepare(&table.postgres(shape)).await.map_err(database)?;
+                self.shaped.insert((table.name, table.on_conflict, shape), statement.clone());
+                statement
+            }
+        };
+        Ok((statement, table.parameters(shape, rows)?))
     }
 
     async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
@@ -365,9 +402,8 @@ fn is_local(config: &tokio_postgres::Config) -> bool {
 }
 
 fn begin_text(organisations: &[OrganisationId], key_hash: Option<&[u8; 32]>) -> String {
-    let organisations: Vec<_> = organisations.iter().map(ToString::to_string).collect();
     let mut sql =
-        format!("BEGIN; SELECT set_config('upswing.organisations', '{}', true)", organisations.join(","));
+        format!("BEGIN; SELECT set_config('upswing.organisations', '{}', true)", scope_of(organisations));
     if let Some(hash) = key_hash {
         let hex = blake3::Hash::from_bytes(*hash).to_hex();
         sql.push_str(&format!("; SELECT set_config('upswing.key_hash', '{hex}', true)"));
@@ -375,18 +411,13 @@ fn begin_text(organisations: &[OrganisationId], key_hash: Option<&[u8; 32]>) -> 
     sql
 }
 
-fn references(parameters: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
-    parameters.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+fn scope_of(organisations: &[OrganisationId]) -> String {
+    let organisations: Vec<_> = organisations.iter().map(ToString::to_string).collect();
+    organisations.join(",")
 }
 
-fn columns(types: &[crate::value::ColumnType], rows: Vec<Vec<Value>>) -> Result<Vec<Value>, StoreError> {
-    let mut columns: Vec<Vec<Value>> = types.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-    for row in rows {
-        for (column, value) in columns.iter_mut().zip(row) {
-            column.push(value);
-        }
-    }
-    types.iter().zip(columns).map(|(ty, values)| ty.collect(values.into_iter()).map(Value::Column)).collect()
+fn references(parameters: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    parameters.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
 fn read(row: &tokio_postgres::Row) -> Result<Row, StoreError> {

@@ -1,64 +1,191 @@
 //! What the write path does many times a second: rows into tables, keys out of them. Both engines' texts are made from
 //! one description: SQLite runs a prepared statement a row (the fastest there), PostgreSQL one `UNNEST` a table.
+//!
+//! PostgreSQL unpacks every array of an `UNNEST` by itself, so what a batch has everywhere alike is not sent as one: a column
+//! without any value is left out, and one of a few with the same value in every row is a plain parameter.
 
 use std::sync::LazyLock;
 
+use crate::StoreError;
 use crate::value::ColumnType::{self, Bool, Bytes, F64, I64, Text, Uuid};
+use crate::value::Value;
+
+/// Columns that mostly have one value in all of a batch. Only these are looked at: each combination is a statement.
+const STEADY: [&str; 9] = [
+    "organisation",
+    "agent",
+    "schema_version",
+    "feedback_type",
+    "source",
+    "origin",
+    "definition_version",
+    "via_token",
+    "token_uses",
+];
 
 /// A table that rows are written to.
 pub(crate) struct Table {
+    pub(super) name: &'static str,
     pub(super) sqlite: String,
-    pub(super) postgres: String,
-    pub(super) types: Vec<ColumnType>,
+    columns: &'static [(&'static str, ColumnType)],
+    pub(super) on_conflict: &'static str,
+}
+
+/// How the columns of some rows are sent, a bit each: those that have no value anywhere, and those that have one for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Shape {
+    absent: u64,
+    same: u64,
 }
 
 impl Table {
-    fn new(name: &str, columns: &[(&str, ColumnType)], on_conflict: &str) -> Self {
+    fn new(
+        name: &'static str,
+        columns: &'static [(&'static str, ColumnType)],
+        on_conflict: &'static str,
+    ) -> Self {
         let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let marks = (1..=columns.len()).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
-        let arrays =
-            columns.iter().enumerate().map(|(n, (_, ty))| format!("${}::{}", n + 1, ty.postgres_array()));
-        let arrays = arrays.collect::<Vec<_>>().join(", ");
-        Self {
-            sqlite: format!("INSERT INTO {name} ({names}) VALUES ({marks}) {on_conflict}"),
-            postgres: format!("INSERT INTO {name} ({names}) SELECT * FROM UNNEST({arrays}) {on_conflict}"),
-            types: columns.iter().map(|(_, ty)| *ty).collect(),
+        let sqlite = format!("INSERT INTO {name} ({names}) VALUES ({marks}) {on_conflict}");
+        Self { name, sqlite, columns, on_conflict }
+    }
+
+    /// How these rows are best sent.
+    pub(super) fn shape(&self, rows: &[Vec<Value>]) -> Shape {
+        let mut shape = Shape::default();
+        let Some((first, rest)) = rows.split_first() else { return shape };
+        for (n, ((name, _), value)) in self.columns.iter().zip(first).enumerate() {
+            let alike = || rest.iter().all(|row| row.get(n) == Some(value));
+            if *value == Value::Null {
+                shape.absent |= u64::from(alike()) << n;
+            } else if rest.is_empty() || (STEADY.contains(name) && alike()) {
+                shape.same |= 1 << n;
+            }
         }
+        shape
+    }
+
+    /// The statement for rows of a shape.
+    pub(super) fn postgres(&self, shape: Shape) -> String {
+        let (mut names, mut values, mut arrays, mut aliases) = (vec![], vec![], vec![], vec![]);
+        for (n, (name, ty)) in self.columns.iter().enumerate() {
+            if shape.absent >> n & 1 == 1 {
+                continue;
+            }
+            let parameter = names.len() + 1;
+            names.push(*name);
+            if shape.same >> n & 1 == 1 {
+                values.push(format!("${parameter}::{}", ty.postgres()));
+            } else {
+                values.push(format!("u.{name}"));
+                arrays.push(format!("${parameter}::{}[]", ty.postgres()));
+                aliases.push(*name);
+            }
+        }
+        let from = if arrays.is_empty() {
+            String::new()
+        } else {
+            format!("FROM UNNEST({}) AS u ({})", arrays.join(", "), aliases.join(", "))
+        };
+        let (name, names, values) = (self.name, names.join(", "), values.join(", "));
+        format!("INSERT INTO {name} ({names}) SELECT {values} {from} {}", self.on_conflict)
+    }
+
+    /// The parameters of that statement.
+    pub(super) fn parameters(&self, shape: Shape, rows: Vec<Vec<Value>>) -> Result<Vec<Value>, StoreError> {
+        let mut columns: Vec<Vec<Value>> = Vec::with_capacity(self.columns.len());
+        columns.extend(self.columns.iter().map(|_| Vec::new()));
+        for row in rows {
+            for (n, (column, value)) in columns.iter_mut().zip(row).enumerate() {
+                let wanted = shape.absent >> n & 1 == 0 && (column.is_empty() || shape.same >> n & 1 == 0);
+                if wanted {
+                    column.push(value);
+                }
+            }
+        }
+        let mut parameters = Vec::with_capacity(self.columns.len());
+        for (n, ((_, ty), mut values)) in self.columns.iter().zip(columns).enumerate() {
+            if shape.absent >> n & 1 == 1 {
+                continue;
+            }
+            parameters.push(if shape.same >> n & 1 == 1 {
+                values.pop().unwrap_or(Value::Null)
+            } else {
+                Value::Column(ty.collect(values.into_iter())?)
+            });
+        }
+        Ok(parameters)
     }
 }
 
 /// Rows that are looked up by many keys at once.
 pub(crate) struct Lookup {
     pub(super) sqlite: String,
+    /// For keys of several organisations.
     pub(super) postgres: String,
-    pub(super) types: Vec<ColumnType>,
+    /// For keys of one organisation, which is the first parameter.
+    pub(super) postgres_of_one: String,
+    types: Vec<ColumnType>,
 }
 
 impl Lookup {
     fn new(table: &str, columns: &str, key: &[(&str, ColumnType)], rest: &str) -> Self {
         let equal = key.iter().enumerate().map(|(n, (name, _))| format!("t.{name} = ?{}", n + 1));
-        let joined = key.iter().map(|(name, _)| format!("t.{name} = k.{name}"));
-        let names = key.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let arrays =
-            key.iter().enumerate().map(|(n, (_, ty))| format!("${}::{}", n + 1, ty.postgres_array()));
-        let (equal, joined) =
-            (equal.collect::<Vec<_>>().join(" AND "), joined.collect::<Vec<_>>().join(" AND "));
-        let arrays = arrays.collect::<Vec<_>>().join(", ");
-        Self {
-            sqlite: format!("SELECT {columns} FROM {table} t WHERE {equal} {rest}"),
-            // A fence around the inner query: whatever the planner knows of the table (nothing, while it is new), it
-            // goes from key to row through the index of the key.
-            postgres: format!(
+        let equal = equal.collect::<Vec<_>>().join(" AND ");
+        // A fence around the inner query: whatever the planner knows of the table (nothing, while it is new), it goes
+        // from key to row through the index of the key.
+        let lateral = |unnested: &[(usize, &(&str, ColumnType))], fixed: &[String]| {
+            let names = unnested.iter().map(|(_, (name, _))| *name).collect::<Vec<_>>().join(", ");
+            let arrays = unnested.iter().map(|(n, (_, ty))| format!("${}::{}[]", n + 1, ty.postgres()));
+            let arrays = arrays.collect::<Vec<_>>().join(", ");
+            let joined = unnested.iter().map(|(_, (name, _))| format!("t.{name} = k.{name}"));
+            let joined = fixed.iter().cloned().chain(joined).collect::<Vec<_>>().join(" AND ");
+            format!(
                 "SELECT l.* FROM UNNEST({arrays}) AS k({names}) CROSS JOIN LATERAL \
                  (SELECT {columns} FROM {table} t WHERE {joined} {rest} OFFSET 0) AS l"
-            ),
+            )
+        };
+        let all: Vec<_> = key.iter().enumerate().collect();
+        Self {
+            sqlite: format!("SELECT {columns} FROM {table} t WHERE {equal} {rest}"),
+            postgres: lateral(&all, &[]),
+            postgres_of_one: lateral(&all[1..], &[format!("t.{} = $1", key[0].0)]),
             types: key.iter().map(|(_, ty)| *ty).collect(),
+        }
+    }
+
+    /// The statement for these keys, and its parameters.
+    pub(super) fn postgres(&self, keys: &[Vec<Value>]) -> Result<(&str, Vec<Value>), StoreError> {
+        let first = keys.first().and_then(|key| key.first());
+        let of_one = keys.iter().all(|key| key.first() == first);
+        let column = |(n, ty): (usize, &ColumnType)| {
+            let values = keys.iter().filter_map(|key| key.get(n)).cloned();
+            Ok(Value::Column(ty.collect(values)?))
+        };
+        let columns = self.types.iter().enumerate();
+        match first.filter(|_| of_one) {
+            Some(one) => {
+                let mut parameters = vec![one.clone()];
+                parameters.extend(columns.skip(1).map(column).collect::<Result<Vec<_>, StoreError>>()?);
+                Ok((&self.postgres_of_one, parameters))
+            }
+            None => Ok((&self.postgres, columns.map(column).collect::<Result<_, StoreError>>()?)),
         }
     }
 }
 
 const BY_ID: &[(&str, ColumnType)] = &[("organisation", Uuid), ("id", Uuid)];
 const BY_EXECUTION: &[(&str, ColumnType)] = &[("organisation", Uuid), ("execution", Uuid)];
+
+const OUTCOME_COLUMNS: &[(&str, ColumnType)] = &[
+    ("organisation", Uuid),
+    ("execution", Uuid),
+    ("agent", Uuid),
+    ("reward", I64),
+    ("definition_version", I64),
+    ("first_position", I64),
+    ("token_uses", I64),
+];
 
 macro_rules! tables {
     ($($name:ident: $ty:ty = $make:expr;)*) => {$(
@@ -98,10 +225,9 @@ tables! {
     AWAITING: Table = Table::new("awaiting", &[
         ("organisation", Uuid), ("awaited", Uuid), ("execution", Uuid),
     ], "ON CONFLICT (organisation, awaited, execution) DO NOTHING");
-    OUTCOME: Table = Table::new("outcome", &[
-        ("organisation", Uuid), ("execution", Uuid), ("agent", Uuid), ("reward", I64), ("definition_version", I64),
-        ("first_position", I64), ("token_uses", I64),
-    ], "ON CONFLICT (organisation, execution) DO UPDATE SET reward = excluded.reward, \
+    // What an execution had no reward or feedback for before: there is nothing to look for, and nothing to give way to.
+    FIRST_OUTCOME: Table = Table::new("outcome", OUTCOME_COLUMNS, "");
+    OUTCOME: Table = Table::new("outcome", OUTCOME_COLUMNS, "ON CONFLICT (organisation, execution) DO UPDATE SET reward = excluded.reward, \
         definition_version = excluded.definition_version, first_position = excluded.first_position, \
         token_uses = excluded.token_uses");
     LEDGER: Table = Table::new("reward_ledger", &[
