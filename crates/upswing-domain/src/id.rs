@@ -107,6 +107,17 @@ impl<'de> Deserialize<'de> for VersionId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pseudonym(pub [u8; 18]);
 
+impl Pseudonym {
+    /// Stands for one decision where each is a unit of its own: nobody's identity, so there is nothing to hide. Made one after
+    /// the other they lie beside each other in an index, which hashes would not.
+    #[must_use]
+    pub fn of_decision(id: DecisionId) -> Self {
+        let mut bytes = [0; 18];
+        bytes[2..].copy_from_slice(id.0.as_bytes());
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use upswing_domain::{
     AgentId, Assignment, Context, Decision, DecisionId, DecisionReason, ExecutionId, Invalid, Origin,
-    Placement, Position, Timestamp, VersionId,
+    Placement, Position, Pseudonym, Timestamp, VersionId,
 };
 use upswing_privacy::redact::Redactor;
 use upswing_privacy::{Token, TokenUse};
@@ -224,7 +224,11 @@ fn fresh(
             Placement::Arm(arm) => u16::try_from(arm).ok(),
             Placement::Holdout => None,
         },
-        unit: app.keyring.pseudonym(caller.organisation(), seat.unit),
+        unit: if seat.unit == decision {
+            Pseudonym::of_decision(id)
+        } else {
+            app.keyring.pseudonym(caller.organisation(), seat.unit)
+        },
     });
     let origin = match (reason, request.origin) {
         (DecisionReason::Forced, _) => Origin::Forced,
