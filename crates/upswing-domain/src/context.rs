@@ -1,13 +1,14 @@
 //! What is known before deciding.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 
 /// One attribute: a category, a number or a flag.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ContextValue {
     /// Yes or no.
@@ -97,6 +98,47 @@ impl Context {
         let values = serde_json::from_str(text)
             .map_err(|_| Invalid::new("context", text, "an object of categories, numbers and flags"))?;
         Self::new(values)
+    }
+}
+
+/// Contexts are read with every decision and every reward: trying one form after the other would cost more than the rest.
+impl<'de> Deserialize<'de> for ContextValue {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+
+        impl serde::de::Visitor<'_> for Reading {
+            type Value = ContextValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a category, a number or a flag")
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<ContextValue, E> {
+                Ok(ContextValue::Flag(flag))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<ContextValue, E> {
+                Ok(ContextValue::Number(number as f64))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<ContextValue, E> {
+                Ok(ContextValue::Number(number as f64))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<ContextValue, E> {
+                Ok(ContextValue::Number(number))
+            }
+
+            fn visit_str<E>(self, category: &str) -> Result<ContextValue, E> {
+                Ok(ContextValue::Category(category.to_owned()))
+            }
+
+            fn visit_string<E>(self, category: String) -> Result<ContextValue, E> {
+                Ok(ContextValue::Category(category))
+            }
+        }
+
+        deserializer.deserialize_any(Reading)
     }
 }
 

@@ -69,6 +69,16 @@ pub(crate) struct Said {
     pub(crate) by_account: bool,
 }
 
+/// What a batch has written of one organisation.
+#[derive(Debug)]
+pub(crate) struct Lately {
+    pub(crate) organisation: OrganisationId,
+    /// It begins after this position.
+    pub(crate) after: Position,
+    pub(crate) to: Position,
+    pub(crate) events: Vec<RecentEvent>,
+}
+
 /// Everything between two positions.
 struct Stretch {
     after: Position,
@@ -92,12 +102,8 @@ pub(crate) struct Recent(Mutex<Stretches>);
 
 impl Recent {
     /// Notes what a batch has written between two positions, in the order of positions.
-    pub(crate) fn append(
-        &self,
-        organisation: OrganisationId,
-        (after, to): (Position, Position),
-        events: Vec<RecentEvent>,
-    ) {
+    pub(crate) fn append(&self, lately: Lately) {
+        let Lately { organisation, after, to, events } = lately;
         let added: usize = events.iter().map(weight).sum();
         let mut all = self.lock();
         all.appends += 1;
@@ -187,7 +193,7 @@ mod tests {
 
     fn append(recent: &Recent, organisation: OrganisationId, after: i64, to: i64) {
         let events = (after + 1..=to).map(|position| event(AGENT, position)).collect();
-        recent.append(organisation, (Position(after), Position(to)), events);
+        recent.append(Lately { organisation, after: Position(after), to: Position(to), events });
     }
 
     fn read(recent: &Recent, after: i64, target: i64, limit: usize) -> Option<(Vec<i64>, i64)> {
@@ -216,7 +222,7 @@ mod tests {
         let other = AgentId(Uuid::from_u128(2));
         let events = [(AGENT, 1), (AGENT, 2), (AGENT, 2), (other, 3), (AGENT, 4)];
         let events = events.map(|(agent, position)| event(agent, position)).to_vec();
-        recent.append(KEY.0, (Position(0), Position(5)), events);
+        recent.append(Lately { organisation: KEY.0, after: Position(0), to: Position(5), events });
         assert_eq!(read(&recent, 0, 5, 2), Some((vec![1, 2, 2], 2)), "both of position 2");
         assert_eq!(read(&recent, 2, 5, 2), Some((vec![4], 5)));
         let odd = |e: &RecentEvent| (e.position.0 % 2 == 1).then_some(e.position.0);

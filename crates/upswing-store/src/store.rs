@@ -1540,11 +1540,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool> {
         let recent = Arc::clone(&self.recent);
-        self.transact(
-            vec![organisation],
-            boxed!(|c| rollup::fold(c, &recent, organisation, id, now).await),
-        )
-        .await
+        let folded = self
+            .read(Some(organisation), boxed!(|c| rollup::fold(c, &recent, organisation, id).await))
+            .await?;
+        let Some(piece) = folded else { return Ok(true) };
+        self.transact(vec![organisation], boxed!(|c| rollup::save(c, organisation, id, now, piece).await))
+            .await
     }
 
     /// Writes zeros for metrics whose window has passed without a value; how many.

@@ -206,6 +206,13 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Passes over columns.
+    pub(crate) fn skip(&mut self, columns: usize) {
+        self.values.by_ref().take(columns).for_each(drop);
+    }
+}
+
 /// What a column can be read as.
 pub(crate) trait FromValue: Sized {
     fn from_value(value: Value) -> Result<Self, StoreError>;

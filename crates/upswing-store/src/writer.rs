@@ -17,7 +17,7 @@ use upswing_domain::ConsentRule;
 
 use crate::collect::{Definitions, Item, write_batch};
 use crate::engine::{Connection, Postgres, Sqlite};
-use crate::recent::Recent;
+use crate::recent::{Lately, Recent};
 use crate::{Ack, AuditSeal, ContentHash, Listener, News, QueueStatus, StoreError};
 
 /// The most events in one commit.
@@ -108,6 +108,7 @@ impl Writer {
             audit_seal,
             consent,
             recent,
+            unpublished: (Vec::new(), Vec::new()),
             shared: shared.clone(),
             away: None,
         };
@@ -264,6 +265,8 @@ struct FarEnd {
     audit_seal: Arc<AuditSeal>,
     consent: ConsentRule,
     recent: Arc<Recent>,
+    /// What was committed, of which followers have not heard: those who wait for their acknowledgements come first.
+    unpublished: (Vec<Lately>, Vec<News>),
     shared: Arc<Shared>,
     /// Since when the database has been away.
     away: Option<Instant>,
@@ -354,6 +357,7 @@ impl FarEnd {
                         let _ = reply.send(Err(error.clone()));
                     }
                 }
+                self.publish();
                 return;
             }
         };
@@ -369,6 +373,14 @@ impl FarEnd {
                 None => {}
             }
         }
+        self.publish();
+    }
+
+    /// Tells followers of what was committed.
+    fn publish(&mut self) {
+        let (lately, news) = std::mem::take(&mut self.unpublished);
+        lately.into_iter().for_each(|lately| self.recent.append(lately));
+        self.announce(&news);
     }
 
     /// Writes, and again when the connection was lost: events are known by their ids, so nothing is written twice.
@@ -393,13 +405,11 @@ impl FarEnd {
         async move {
             let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
             let (definitions, hash) = (&mut self.definitions, &*self.content_hash);
-            let written =
-                write_batch(connection, definitions, hash, self.consent, &self.recent, items).await;
-            match written {
-                Ok(acks) => {
-                    let news = connection.take_news();
+            match write_batch(connection, definitions, hash, self.consent, items).await {
+                Ok((acks, lately)) => {
+                    self.unpublished.1.extend(connection.take_news());
+                    self.unpublished.0.extend(lately);
                     self.shared.commits.fetch_add(1, Relaxed);
-                    self.announce(&news);
                     Ok(acks)
                 }
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Closing)) => Err(error),

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use upswing_domain::{
-    AgentId, Assignment, ConsentRule, Context, Decision, DecisionId, Enrichment, Execution, ExecutionId, Feedback, FeedbackId,
-    FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose, Reward, Signal,
-    Standing, Timestamp, VersionId,
+    AgentId, Assignment, ConsentRule, Context, Decision, DecisionId, Enrichment, Execution, ExecutionId,
+    Feedback, FeedbackId, FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose,
+    Reward, Signal, Standing, Timestamp, VersionId,
 };
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ use super::plan::{
 use super::read::{assignment, context_of};
 use super::rows;
 use crate::engine::{Batch, Connection, Lookup, tables};
-use crate::recent::Recent;
+use crate::recent::Lately;
 use crate::value::{Row, Value};
 use crate::{Ack, ContentHash, Event, StoreError};
 
@@ -37,7 +37,6 @@ struct Wanted {
     decisions: Keys<DecisionId>,
     executions: Keys<ExecutionId>,
     feedback: Keys<upswing_domain::FeedbackId>,
-    outcomes: Keys<ExecutionId>,
     arrivals: Keys<Uuid>,
     agents: Keys<AgentId>,
     people: Keys<Pseudonym>,
@@ -59,7 +58,6 @@ impl Wanted {
                 }
                 Event::Execution { execution, restore, .. } => {
                     wanted.executions.insert((o, execution.id));
-                    wanted.outcomes.insert((o, execution.id));
                     wanted.decisions.insert((o, DecisionId(execution.id.0)));
                     wanted.decisions.extend(execution.decision.map(|d| (o, d)));
                     wanted.restore(o, restore.as_ref());
@@ -83,7 +81,6 @@ impl Wanted {
                     wanted.feedback.insert((o, feedback.id));
                     if let Some(execution) = feedback.target.execution() {
                         wanted.executions.insert((o, execution));
-                        wanted.outcomes.insert((o, execution));
                         wanted.decisions.insert((o, DecisionId(execution.0)));
                     }
                     wanted.restore(o, restore.as_ref());
@@ -113,20 +110,21 @@ pub(crate) async fn write_batch(
     definitions: &mut Definitions,
     content_hash: &ContentHash,
     consent: ConsentRule,
-    recent: &Recent,
     items: &[Item],
-) -> Result<Vec<Ack>, StoreError> {
+) -> Result<(Vec<Ack>, Vec<Lately>), StoreError> {
     let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
     let organisations: Vec<_> = organisations.into_iter().collect();
     let wanted = Wanted::by(items);
     let authors = wanted.authors.iter().map(|&(o, a, p, d)| vec![o.into(), a.into(), p.into(), d.into()]);
     let texts = wanted.texts.iter().map(|&(o, a, d, b)| vec![o.into(), a.into(), d.into(), b.into()]);
     let trusted = wanted.trusted.iter().map(|&(o, a, p)| vec![o.into(), a.into(), p.into()]);
-    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 10] = [
-        (&tables::DECISION_FACTS, keys(&wanted.decisions), learn_decision),
-        (&tables::EXECUTION_FACTS, keys(&wanted.executions), learn_execution),
+    // Of what has an execution's id the decision is among what is known about it.
+    let others = |&&(o, id): &&Key<DecisionId>| !wanted.executions.contains(&(o, ExecutionId(id.0)));
+    let decisions: Keys<DecisionId> = wanted.decisions.iter().filter(others).copied().collect();
+    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 9] = [
+        (&tables::DECISION_FACTS, keys(&decisions), learn_decision),
+        (&tables::ABOUT_EXECUTIONS, keys(&wanted.executions), learn_about_execution),
         (&tables::FEEDBACK_FACTS, keys(&wanted.feedback), learn_feedback),
-        (&tables::OUTCOME_FACTS, keys(&wanted.outcomes), learn_outcome),
         (&tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals), learn_awaiting),
         (&tables::AGENT_DEFINITION, keys(&wanted.agents), learn_definition),
         (&tables::CONSENT_FACTS, keys(&wanted.people), learn_consent),
@@ -158,17 +156,19 @@ pub(crate) async fn write_batch(
     let news = plan.news();
     if plan.rows.heads == before {
         connection.roll_back().await?;
-        return Ok(acks);
+        return Ok((acks, Vec::new()));
     }
     let after = plan.rows.heads.clone();
     let mut events = std::mem::take(&mut plan.rows.recent);
     write(connection, plan, wanted).await?;
-    for (organisation, from) in before {
-        let to = after.get(&organisation).copied().unwrap_or(from);
-        recent.append(organisation, (from, to), events.remove(&organisation).unwrap_or_default());
-    }
     connection.push_news(news);
-    Ok(acks)
+    let lately = before.into_iter().map(|(organisation, from)| Lately {
+        organisation,
+        after: from,
+        to: after.get(&organisation).copied().unwrap_or(from),
+        events: events.remove(&organisation).unwrap_or_default(),
+    });
+    Ok((acks, lately.collect()))
 }
 
 /// What only the first answers could ask for: feedback of executions that have some, and everything about executions
@@ -178,12 +178,8 @@ async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wante
     let waiting: Keys<ExecutionId> =
         known.awaiting.iter().flat_map(|(&(o, _), ids)| ids.iter().map(move |&id| (o, id))).collect();
     let missing: Keys<ExecutionId> = waiting.difference(&wanted.executions).copied().collect();
-    for row in connection.look_up(&tables::EXECUTION_FACTS, keys(&missing)).await? {
-        learn_execution(known, row)?;
-    }
-    let missing: Keys<ExecutionId> = waiting.difference(&wanted.outcomes).copied().collect();
-    for row in connection.look_up(&tables::OUTCOME_FACTS, keys(&missing)).await? {
-        learn_outcome(known, row)?;
+    for row in connection.look_up(&tables::ABOUT_EXECUTIONS, keys(&missing)).await? {
+        learn_about_execution(known, row)?;
     }
     // An execution that was stored before names the decision that its feedback needs.
     decisions.extend(known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d))));
@@ -298,23 +294,56 @@ pub(super) fn learn_definition(known: &mut Known, mut row: Row) -> Result<(), St
 pub(super) fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
     let _position: i64 = row.take()?;
-    let facts = DecisionFacts {
-        agent: row.take()?,
-        version: row.take()?,
-        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
-        propensity: row.take()?,
-        decided_at: row.take()?,
-        context: context_of(row.take()?)?.map(Arc::new),
-        assignment: assignment(&mut row)?,
-    };
-    known.decisions.insert(key, facts);
+    let agent = row.take()?;
+    known.decisions.insert(key, decision_facts(agent, &mut row)?);
     Ok(())
 }
 
 pub(super) fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
-    let facts = ExecutionFacts {
-        position: row.take()?,
+    let position = row.take()?;
+    known.executions.insert(key, execution_facts(position, &mut row)?);
+    Ok(())
+}
+
+/// Reads a row of `ABOUT_EXECUTIONS`.
+fn learn_about_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let (organisation, id): (OrganisationId, Uuid) = (row.take()?, row.take()?);
+    match row.take::<Option<AgentId>>()? {
+        Some(agent) => {
+            let facts = decision_facts(agent, &mut row)?;
+            known.decisions.insert((organisation, DecisionId(id)), facts);
+        }
+        None => row.skip(9),
+    }
+    match row.take::<Option<Position>>()? {
+        Some(position) => {
+            let facts = execution_facts(position, &mut row)?;
+            known.executions.insert((organisation, ExecutionId(id)), facts);
+        }
+        None => row.skip(7),
+    }
+    if let Some(agent) = row.take::<Option<AgentId>>()? {
+        known.outcomes.insert((organisation, ExecutionId(id)), outcome_facts(agent, &mut row)?);
+    }
+    Ok(())
+}
+
+fn decision_facts(agent: AgentId, row: &mut Row) -> Result<DecisionFacts, StoreError> {
+    Ok(DecisionFacts {
+        agent,
+        version: row.take()?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        propensity: row.take()?,
+        decided_at: row.take()?,
+        context: context_of(row.take()?)?.map(Arc::new),
+        assignment: assignment(row)?,
+    })
+}
+
+fn execution_facts(position: Position, row: &mut Row) -> Result<ExecutionFacts, StoreError> {
+    Ok(ExecutionFacts {
+        position,
         agent: row.take()?,
         decision: row.take()?,
         version: row.take()?,
@@ -322,9 +351,18 @@ pub(super) fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), Sto
         occurred_at: row.take()?,
         context: context_of(row.take()?)?.map(Arc::new),
         fingerprint: row.take()?,
-    };
-    known.executions.insert(key, facts);
-    Ok(())
+    })
+}
+
+fn outcome_facts(agent: AgentId, row: &mut Row) -> Result<OutcomeFacts, StoreError> {
+    Ok(OutcomeFacts {
+        agent,
+        reward: row.take()?,
+        definition_version: row.take()?,
+        first_position: row.take()?,
+        token_uses: row.take()?,
+        stored: true,
+    })
 }
 
 fn learn_feedback(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
@@ -336,15 +374,8 @@ fn learn_feedback(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
 
 pub(super) fn learn_outcome(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
-    let facts = OutcomeFacts {
-        agent: row.take()?,
-        reward: row.take()?,
-        definition_version: row.take()?,
-        first_position: row.take()?,
-        token_uses: row.take()?,
-        stored: true,
-    };
-    known.outcomes.insert(key, facts);
+    let agent = row.take()?;
+    known.outcomes.insert(key, outcome_facts(agent, &mut row)?);
     Ok(())
 }
 

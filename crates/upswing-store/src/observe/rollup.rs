@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use upswing_domain::{
-    AgentId, Context, FeedbackType, MAX_SEGMENT_VALUES, OrganisationId, Position, Reward, SEGMENT_OTHER, Segment,
-    Timestamp, VersionId,
+    AgentId, Context, FeedbackType, MAX_SEGMENT_VALUES, OrganisationId, Position, Reward, SEGMENT_OTHER,
+    Segment, Timestamp, VersionId,
 };
 use upswing_stats::Sketch;
 
@@ -233,21 +233,30 @@ async fn stored(
     Ok(Events { executed, said, ledger, to })
 }
 
-/// Folds one piece; true when nothing is left.
+/// A piece of an agent's events, folded but not saved.
+pub(crate) struct Piece {
+    /// The checkpoint that it goes on from: position and revision.
+    before: (Position, i64),
+    to: Position,
+    head: Position,
+    fold: Fold,
+    fresh: Vec<Segment>,
+}
+
+/// Folds the next piece; `None` when nothing is left.
 pub(crate) async fn fold(
     connection: &mut Connection,
     recent: &Recent,
     organisation: OrganisationId,
     agent: AgentId,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let before = checkpoint::load(connection, organisation, agent, FOLLOWER).await?;
-    let from = before.as_ref().map_or(Position(0), |c| c.position);
+) -> Result<Option<Piece>, StoreError> {
+    let before = folded(connection, organisation, agent).await?;
+    let from = before.0;
     let sql = "SELECT position FROM agent_head WHERE organisation = $1 AND agent = $2";
     let row = connection.query_one(sql, vec![organisation.into(), agent.into()]).await?;
     let head: Position = row.map_or(Ok(Position(0)), |mut row| row.take())?;
     if head <= from {
-        return Ok(true);
+        return Ok(None);
     }
     let mut segments = Segments::load(connection, organisation, agent).await?;
     let events = match lately(recent, (organisation, agent), (from, head)) {
@@ -289,10 +298,35 @@ pub(crate) async fn fold(
             }
         }
     }
-    save(connection, organisation, agent, fold, segments.fresh).await?;
+    Ok(Some(Piece { before, to, head, fold, fresh: segments.fresh }))
+}
 
+/// The checkpoint: position and revision.
+async fn folded(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+) -> Result<(Position, i64), StoreError> {
+    let saved = checkpoint::load(connection, organisation, agent, FOLLOWER).await?;
+    Ok(saved.map_or((Position(0), 0), |saved| (saved.position, saved.revision)))
+}
+
+/// Saves a piece with the position it has read up to; true when that was all. Of two who folded the same only one saves.
+pub(crate) async fn save(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    now: Timestamp,
+    piece: Piece,
+) -> Result<bool, StoreError> {
+    connection.advance(organisation, 0).await?;
+    if folded(connection, organisation, agent).await? != piece.before {
+        return Ok(false);
+    }
+    let Piece { before, to, head, fold, fresh } = piece;
+    write(connection, organisation, agent, fold, fresh).await?;
     let made_with = format!("{{\"rollup\":1,\"schema\":{}}}", rows::SCHEMA_VERSION);
-    let revision = before.map_or(0, |c| c.revision) + 1;
+    let revision = before.1 + 1;
     let after = Checkpoint { position: to, revision, state: Vec::new(), made_with: made_with.clone() };
     checkpoint::save(connection, organisation, agent, FOLLOWER, now, &after).await?;
     for source in ["execution", "feedback", "reward_ledger"] {
@@ -311,7 +345,7 @@ pub(crate) async fn fold(
     Ok(to == head)
 }
 
-async fn save(
+async fn write(
     connection: &mut Connection,
     organisation: OrganisationId,
     agent: AgentId,

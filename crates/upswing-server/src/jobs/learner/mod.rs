@@ -291,8 +291,7 @@ impl Learner {
         let mut read = 0_u32;
         for _ in 0..PAGES {
             let stretch = (folded.position, target);
-            let entries =
-                self.app.store.new_ledger(agent.organisation, agent.id, stretch, PAGE).await?;
+            let entries = self.app.store.new_ledger(agent.organisation, agent.id, stretch, PAGE).await?;
             read += u32::try_from(entries.len()).unwrap_or(u32::MAX);
             complete = entries.len() < PAGE;
             if !entries.is_empty() {
