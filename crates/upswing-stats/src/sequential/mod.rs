@@ -3,6 +3,7 @@
 //! | question | method |
 //! | --- | --- |
 //! | do two versions' rates or ratings differ? is the new one worse? (exact, any logged allocation) | [`RandomisationTest`] |
+//! | is the new one worse on the same inputs, where both were executed? | [`PairedTest`], [`PairedInterval`] |
 //! | is the new version at least nearly as good? | [`NonInferiorityTest`] |
 //! | may a canary advance, take over, or must it go? | [`Canary`] |
 //! | by how much do they differ, in an unbounded metric or with features? (many units) | [`AsymptoticSequence`], [`DoublyRobust`] |
@@ -30,6 +31,7 @@ mod grid;
 pub mod hoeffding;
 pub mod mixture_sprt;
 pub mod noninferiority;
+pub mod paired;
 mod predictable;
 pub mod randomisation;
 mod wealth;
@@ -48,6 +50,7 @@ pub use grid::Grid;
 pub use hoeffding::HoeffdingSequence;
 pub use mixture_sprt::MixtureSprt;
 pub use noninferiority::{Margin, NonInferiorityTest};
+pub use paired::{PairedInterval, PairedTest};
 pub use randomisation::{RandomisationTest, Sides, Tilts};
 
 /// Which of two versions a unit got.
