@@ -22,6 +22,7 @@ mod permission;
 mod policy;
 mod reward;
 mod rollout;
+mod shadow;
 mod timestamp;
 mod version;
 
@@ -54,6 +55,9 @@ pub use reward::{
 pub use rollout::{
     FreezeWindow, Judgement, Rollout, RolloutError, RolloutId, RolloutPlan, RolloutState, RolloutStep,
     Transition,
+};
+pub use shadow::{
+    Did, PairedDifference, ShadowExecution, ShadowFindings, ShadowPair, ShadowStage, is_of_executions,
 };
 pub use timestamp::Timestamp;
 pub use version::{Version, canonical_json};

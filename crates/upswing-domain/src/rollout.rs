@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AssignmentUnit, Direction, ExperimentMetric, Invalid, MetricKind, MetricRole, SequentialMethod,
-    Timestamp, VersionId,
+    ShadowFindings, ShadowStage, Timestamp, VersionId,
 };
 
 /// A rollout, and the comparison that judges it.
@@ -61,6 +61,9 @@ impl FreezeWindow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RolloutPlan {
+    /// Before all that: executed beside what is served, seen by nobody. None, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowStage>,
     /// The canary and what follows; weights rise.
     pub steps: Vec<RolloutStep>,
     /// What must not become worse, beside being served: values in bounds. Errors of executions, unless given.
@@ -102,6 +105,7 @@ impl Default for RolloutPlan {
         };
         let step = |weight, seconds| RolloutStep { weight, seconds, minimum_units: 0 };
         Self {
+            shadow: None,
             steps: vec![step(0.05, 600), step(0.1, 600), step(0.25, 600), step(0.5, 600)],
             guardrails: vec![metric(
                 "error",
@@ -201,6 +205,9 @@ impl RolloutPlan {
         if !(self.guardrail_margin > 0.0 && self.guardrail_margin < 1.0) {
             return Err(Invalid::new("guardrail_margin", self.guardrail_margin, "above 0 and below 1").into());
         }
+        if let Some(shadow) = &self.shadow {
+            shadow.check(&self.guardrails)?;
+        }
         for window in &self.freeze {
             let fits = window.weekday.is_none_or(|day| (1..=7).contains(&day))
                 && window.from_minute < window.to_minute
@@ -263,7 +270,7 @@ impl RolloutState {
 pub struct Judgement {
     /// The guardrail with the most evidence of harm, where there is enough of it.
     pub harm: Option<String>,
-    /// The combined e-value against "no guardrail is worse".
+    /// The combined e-value against "no guardrail is worse"; where a shadow came before, the mean of its e-value and that.
     pub harm_e_value: f64,
     /// A stream without outcomes of one of the versions: nothing can be said.
     pub silent: Option<String>,
@@ -277,13 +284,16 @@ pub struct Judgement {
     pub units: u64,
     /// The current version's.
     pub current_units: u64,
+    /// What was seen where both versions were executed, where that was planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowFindings>,
 }
 
 /// What becomes of a rollout.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Transition {
-    /// The next step.
+    /// The next step; from the shadow, the first.
     Advance {
         /// Its place, from 0.
         step: usize,
@@ -368,6 +378,8 @@ pub struct Rollout {
     pub previous: VersionId,
     /// Where it stands.
     pub state: RolloutState,
+    /// Whether it is still in the shadow that comes before its first step: nobody is served the new version.
+    pub shadow: bool,
     /// Which step.
     pub step: usize,
     /// Since when.
@@ -385,6 +397,26 @@ pub struct Rollout {
 }
 
 impl Rollout {
+    /// The new version's share of the traffic.
+    pub fn weight(&self) -> f64 {
+        match self.state {
+            RolloutState::Promoted => 1.0,
+            RolloutState::RolledBack => 0.0,
+            RolloutState::Running | RolloutState::Held if self.shadow => 0.0,
+            RolloutState::Running | RolloutState::Held => {
+                self.plan.steps.get(self.step).map_or(0.0, |step| step.weight)
+            }
+        }
+    }
+
+    /// How many seconds the present step, or the shadow before the first, takes at least.
+    pub fn stage_seconds(&self) -> Option<u32> {
+        if self.shadow {
+            return self.plan.shadow.map(|stage| stage.seconds);
+        }
+        self.plan.steps.get(self.step).map(|step| step.seconds)
+    }
+
     /// What is due: harm takes back at once; a step that has had its time and units, and in which nothing is silent, is
     /// followed by the next; after the last the new version takes over when it is proven to be no worse by the margin. What has
     /// not come to that at the deadline waits for somebody.
@@ -398,6 +430,9 @@ impl Rollout {
         }
         if self.state == RolloutState::Held {
             return None;
+        }
+        if self.shadow {
+            return self.next_of_shadow(judged, now);
         }
         let step = self.plan.steps.get(self.step)?;
         let waited = now >= self.step_since.plus_seconds(i64::from(step.seconds));
@@ -428,6 +463,28 @@ impl Rollout {
             Transition::Hold { why }
         })
     }
+
+    /// From the shadow the canary follows once it has had its time and its pairs; at the deadline somebody is asked.
+    fn next_of_shadow(&self, judged: &Judgement, now: Timestamp) -> Option<Transition> {
+        let stage = self.plan.shadow?;
+        let (pairs, least) =
+            judged.shadow.as_ref().map_or((0, "error"), |found| (found.judged, &*found.least));
+        let waited = now >= self.step_since.plus_seconds(i64::from(stage.seconds));
+        if waited && pairs >= stage.minimum_pairs.max(1) && !self.plan.frozen(now) {
+            return Some(Transition::Advance { step: 0 });
+        }
+        (now >= self.deadline).then(|| {
+            let why = if pairs == 0 {
+                format!("the deadline has passed, and nothing was heard of {least} in the shadow: nothing can be said")
+            } else {
+                format!(
+                    "the deadline has passed with {pairs} pairs of {} by {least} in the shadow: too little can be said",
+                    stage.minimum_pairs
+                )
+            };
+            Transition::Hold { why }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -441,6 +498,7 @@ mod tests {
             version: VersionId([1; 32]),
             previous: VersionId([2; 32]),
             state: RolloutState::Running,
+            shadow: false,
             step: 0,
             step_since: Timestamp(0),
             plan: RolloutPlan::default(),
@@ -461,7 +519,24 @@ mod tests {
             goal_e_value: 1.0,
             units: 100,
             current_units: 1_000,
+            shadow: None,
         }
+    }
+
+    fn in_shadow(pairs: u64) -> Judgement {
+        let shadow = ShadowFindings {
+            pairs,
+            judged: pairs,
+            least: "error".to_owned(),
+            outputs: 0,
+            agreement: None,
+            e_value: 1.0,
+            worst: "error".to_owned(),
+            guardrails: Vec::new(),
+            metrics: Vec::new(),
+        };
+        // Nobody is served the new version: of its units nothing is known.
+        Judgement { silent: Some("error".to_owned()), units: 0, shadow: Some(shadow), ..judged() }
     }
 
     const MINUTE: i64 = 60;
@@ -498,6 +573,34 @@ mod tests {
     }
 
     #[test]
+    fn a_shadow_needs_its_time_and_its_pairs_and_nothing_of_it_promotes() {
+        let mut rollout = rollout();
+        rollout.plan.shadow = Some(ShadowStage { share: 0.1, seconds: 600, minimum_pairs: 50 });
+        rollout.shadow = true;
+        let first = Some(Transition::Advance { step: 0 });
+        assert_eq!(rollout.next(&in_shadow(50), at(9)), None);
+        assert_eq!(rollout.next(&in_shadow(49), at(10)), None);
+        assert_eq!(rollout.next(&in_shadow(50), at(10)), first);
+        let proven = Judgement { not_inferior: true, silent: None, ..in_shadow(50) };
+        assert_eq!(
+            rollout.next(&proven, at(10)),
+            first,
+            "the shadow is followed by the canary, by nothing else"
+        );
+        for (found, said) in [(in_shadow(0), "nothing was heard of error"), (in_shadow(49), "49 pairs of 50")]
+        {
+            let asked = rollout.next(&found, rollout.deadline);
+            assert!(matches!(&asked, Some(Transition::Hold { why }) if why.contains(said)), "{asked:?}");
+        }
+        let unheard = Judgement { shadow: None, ..judged() };
+        assert_eq!(rollout.next(&unheard, at(20)), None);
+        let harm = Judgement { harm: Some("error".to_owned()), ..in_shadow(3) };
+        assert!(matches!(rollout.next(&harm, at(1)), Some(Transition::RollBack { .. })));
+        rollout.plan.freeze = vec![FreezeWindow { weekday: None, from_minute: 0, to_minute: 1_440 }];
+        assert_eq!(rollout.next(&in_shadow(50), at(10)), None);
+    }
+
+    #[test]
     fn harm_takes_back_also_what_is_held_or_frozen() {
         let mut rollout = rollout();
         rollout.plan.freeze = vec![FreezeWindow { weekday: None, from_minute: 0, to_minute: 1_440 }];
@@ -527,6 +630,19 @@ mod tests {
         plan.steps[1].weight = 0.04;
         assert!(matches!(plan.check(), Err(RolloutError::StepsFall { step: 2, .. })));
         plan.steps.clear();
+        assert!(plan.check().is_err());
+        for shadow in [
+            ShadowStage { share: 0.0, ..ShadowStage::default() },
+            ShadowStage { share: 1.5, ..ShadowStage::default() },
+            ShadowStage { minimum_pairs: 0, ..ShadowStage::default() },
+        ] {
+            let plan = RolloutPlan { shadow: Some(shadow), ..RolloutPlan::default() };
+            assert!(plan.check().is_err(), "{shadow:?}");
+        }
+        let mut plan = RolloutPlan { shadow: Some(ShadowStage::default()), ..RolloutPlan::default() };
+        plan.check().unwrap();
+        // Nobody rates what nobody sees.
+        plan.guardrails[0].source = "satisfied".to_owned();
         assert!(plan.check().is_err());
     }
 }

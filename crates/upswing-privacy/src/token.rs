@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use upswing_domain::{
-    AgentId, DecisionId, ExecutionId, OrganisationId, Origin, Probability, Timestamp, VersionId,
+    AgentId, DecisionId, ExecutionId, OrganisationId, Origin, Probability, RolloutId, Timestamp, VersionId,
 };
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub enum TokenUse {
     Decision,
     /// For browsers: gives feedback about one execution, until it expires, a limited number of times.
     Feedback,
+    /// For servers: reports what a rollout's version did beside a decision, and nothing else. Does not expire.
+    Shadow(RolloutId),
 }
 
 /// What a token says.
@@ -113,6 +115,7 @@ impl Token {
         body.push(match self.token_use {
             TokenUse::Decision => 1,
             TokenUse::Feedback => 2,
+            TokenUse::Shadow(_) => 3,
         });
         for id in [self.agent.0, self.execution.0, self.decision.0] {
             body.extend_from_slice(id.as_bytes());
@@ -129,6 +132,9 @@ impl Token {
         for number in [self.epoch, self.policy_revision, self.issued_at.0, self.expires_at.0] {
             body.extend_from_slice(&number.to_be_bytes());
         }
+        if let TokenUse::Shadow(rollout) = self.token_use {
+            body.extend_from_slice(rollout.0.as_bytes());
+        }
         body
     }
 
@@ -139,11 +145,7 @@ impl Token {
             Some(*head)
         }
         let rest = &mut &*body;
-        let token_use = match take::<1>(rest)? {
-            [1] => TokenUse::Decision,
-            [2] => TokenUse::Feedback,
-            _ => return None,
-        };
+        let [kind] = take::<1>(rest)?;
         let agent = AgentId(Uuid::from_bytes(take(rest)?));
         let execution = ExecutionId(Uuid::from_bytes(take(rest)?));
         let decision = DecisionId(Uuid::from_bytes(take(rest)?));
@@ -161,6 +163,12 @@ impl Token {
         let policy_revision = i64::from_be_bytes(take(rest)?);
         let issued_at = Timestamp(i64::from_be_bytes(take(rest)?));
         let expires_at = Timestamp(i64::from_be_bytes(take(rest)?));
+        let token_use = match kind {
+            1 => TokenUse::Decision,
+            2 => TokenUse::Feedback,
+            3 => TokenUse::Shadow(RolloutId(Uuid::from_bytes(take(rest)?))),
+            _ => return None,
+        };
         rest.is_empty().then_some(Self {
             token_use,
             agent,
@@ -207,6 +215,19 @@ mod tests {
         assert_eq!(Token::open(&text, &ring, organisation, Timestamp(100)), Err(TokenError::Expired));
         let other = OrganisationId(Uuid::from_u128(8));
         assert_eq!(Token::open(&text, &ring, other, Timestamp(0)), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn a_shadows_token_says_of_which_rollout_it_is() {
+        let ring = Keyring::generate().unwrap();
+        let organisation = OrganisationId(Uuid::from_u128(9));
+        let token = Token {
+            token_use: TokenUse::Shadow(RolloutId(Uuid::from_u128(10))),
+            origin: Origin::Shadow,
+            ..token()
+        };
+        let text = token.seal(&ring, organisation).unwrap();
+        assert_eq!(Token::open(&text, &ring, organisation, Timestamp(0)), Ok(token));
     }
 
     #[test]

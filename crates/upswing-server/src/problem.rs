@@ -136,6 +136,8 @@ codes! {
         "A draft is started, a running one paused or stopped, a stopped one archived.";
     MinimumDuration "minimum_duration" CONFLICT "The experiment has not run for its minimum duration"
         "Wait, or send confirm: true; that you did is recorded.";
+    ShadowUnproven "shadow_unproven" UNPROCESSABLE_ENTITY "Nothing proves that this ran in a shadow"
+        "Send the token that stands under shadow in the decision's answer; leave origin out where it ran for somebody.";
     RolloutSteps "rollout_steps" UNPROCESSABLE_ENTITY "The steps do not rise"
         "Give each step a larger weight than the one before; going down is a rollback.";
     AlreadyLive "already_live" CONFLICT "The version serves already"

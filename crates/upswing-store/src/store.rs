@@ -14,7 +14,7 @@ use upswing_domain::{
 };
 
 use crate::collect::{Item, export, read as collect, refold, telemetry, trust};
-use crate::deploy::{agent, deployment, gate, rollout};
+use crate::deploy::{agent, deployment, gate, rollout, shadow};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
 use crate::evaluate::tally;
@@ -29,9 +29,9 @@ use crate::{
     AuthorTrust, Checkpoint, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges,
     ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval,
     GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary,
-    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, Statement, StoreError,
-    StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace, StreamSignal, StreamWindow,
-    Telemetry, Waiting, WindowOutcome,
+    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, ShadowPiece, ShadowProgress,
+    Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace,
+    StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -1023,6 +1023,52 @@ impl Store {
         id: RolloutId,
     ) -> Result<Vec<RolloutTransition>> {
         self.read(Some(organisation), boxed!(|c| rollout::transitions(c, organisation, id).await)).await
+    }
+
+    /// How far a rollout's shadow has been read, and what was found; `None` for a rollout without one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn shadow_progress(
+        &self,
+        organisation: OrganisationId,
+        id: RolloutId,
+    ) -> Result<Option<ShadowProgress>> {
+        self.read(Some(organisation), boxed!(|c| shadow::progress(c, organisation, id).await)).await
+    }
+
+    /// The pairs of a rollout's shadow that became complete after a position.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn shadow_piece(
+        &self,
+        organisation: OrganisationId,
+        rollout: &Rollout,
+        from: Position,
+    ) -> Result<ShadowPiece> {
+        let rollout = rollout.clone();
+        self.read(Some(organisation), boxed!(|c| shadow::piece(c, organisation, &rollout, from).await)).await
+    }
+
+    /// Saves what a piece of a rollout's shadow came to.
+    ///
+    /// # Errors
+    /// `LeaseLost` when somebody else has saved since `before` was read.
+    pub async fn save_shadow(
+        &self,
+        organisation: OrganisationId,
+        id: RolloutId,
+        now: Timestamp,
+        before: ShadowProgress,
+        (piece, state): (ShadowPiece, Vec<u8>),
+    ) -> Result<()> {
+        let scope = vec![organisation];
+        self.transact(
+            scope,
+            boxed!(|c| shadow::save(c, organisation, id, now, &before, (&piece, state)).await),
+        )
+        .await
     }
 
     // ------------------------------------------------------------------------------------------------ evaluate

@@ -36,6 +36,13 @@ pub enum Event {
         /// The decision that its token proves, written when the record of it was lost.
         restore: Option<Decision>,
     },
+    /// A rollout's version ran beside what was served.
+    Shadow {
+        /// What it did.
+        shadow: upswing_domain::ShadowExecution,
+        /// Of the fields as received; the first is stored.
+        fingerprints: Vec<Fingerprint>,
+    },
     /// Somebody or something said how an execution was received.
     Feedback {
         /// The statement.
@@ -207,14 +214,36 @@ pub struct RolloutTransition {
     pub kind: String,
     /// Where the rollout stood afterwards.
     pub state: RolloutState,
-    /// At which step.
-    pub step: usize,
+    /// At which step; `None` in the shadow before the first.
+    pub step: Option<usize>,
     /// Why.
     pub why: String,
     /// What was known, as JSON.
     pub evidence: String,
     /// Who; nobody where a rule did it.
     pub key: Option<KeyId>,
+}
+
+/// How far a rollout's shadow has been read, and what was found up to there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShadowProgress {
+    /// Everything up to here.
+    pub position: Position,
+    /// Counts what was saved: whoever saves says what it has read.
+    pub revision: i64,
+    /// What was found, as the fold encodes it; `None` where nothing was compared yet.
+    pub state: Option<Vec<u8>>,
+}
+
+/// A stretch of an agent's events, as far as they concern a rollout's shadow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowPiece {
+    /// What became complete, in that order.
+    pub pairs: Vec<upswing_domain::ShadowPair>,
+    /// Everything up to here was looked at.
+    pub to: Position,
+    /// Whether that was all there is.
+    pub complete: bool,
 }
 
 /// What changed an agent's epoch.

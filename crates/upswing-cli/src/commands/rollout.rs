@@ -56,7 +56,7 @@ struct Start {
     agent: String,
     /// The version, by label, id or the beginning of its id
     version: String,
-    /// A plan as JSON: steps, guardrails, goal, alpha, margin, freeze [default: 5 % for ten minutes, then 10, 25 and 50 %]
+    /// A plan as JSON: shadow, steps, guardrails, goal, alpha, margin, freeze [default: 5 % for ten minutes, then 10, 25 and 50 %]
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Why, for people who look later
@@ -193,8 +193,14 @@ fn tell(rollout: &Value, json: bool) {
 fn line(rollout: &Value) -> String {
     let evidence = &rollout["evidence"];
     let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+    let place = if rollout["shadow"] == true {
+        "shadow".to_owned()
+    } else {
+        format!("step {} of {}", rollout["step"], rollout["steps"])
+    };
     let known = match (evidence["harm"].as_str(), evidence["silent"].as_str()) {
         (Some(guardrail), _) => format!("{guardrail} is worse"),
+        (None, _) if rollout["shadow"] == true => beside(&evidence["shadow"]),
         (None, Some(stream)) => format!("nothing heard of {stream} yet"),
         (None, None) if evidence["not_inferior"] == true => "proven to be as good".to_owned(),
         (None, None) => format!(
@@ -206,17 +212,22 @@ fn line(rollout: &Value) -> String {
     let share = number(&rollout["weight"]);
     let filled = (share * 20.0).round().clamp(0.0, 20.0) as usize;
     format!(
-        "{} {:<11} [{}{}] {:>3.0} %  step {} of {}  {} units against {}  {known}",
+        "{} {:<11} [{}{}] {:>3.0} %  {place}  {} units against {}  {known}",
         text(&rollout["id"]),
         text(&rollout["state"]).replace('_', " "),
         "#".repeat(filled),
         ".".repeat(20 - filled),
         share * 100.0,
-        rollout["step"],
-        rollout["steps"],
         evidence["units"],
         evidence["current_units"],
     )
+}
+
+/// What a shadow has shown, in some words.
+fn beside(found: &Value) -> String {
+    let agreement = found["agreement"].as_f64();
+    let same = agreement.map_or_else(String::new, |share| format!(", {:.0} % the same", share * 100.0));
+    format!("{} pairs{same}, harm {:.1} to 1", found["pairs"], found["e_value"].as_f64().unwrap_or(1.0))
 }
 
 fn text(value: &Value) -> &str {

@@ -8,6 +8,7 @@ mod forecast;
 mod planning;
 mod results;
 mod rollout;
+mod shadow;
 mod sums;
 mod tally;
 mod top_two;
@@ -20,7 +21,8 @@ pub use results::{
     ArmResults, Bayesian, Comparison, FixedHorizon, Forecast, MetricResults, Results, SampleRatio,
     SegmentResults, Sequential, Verdict,
 };
-pub use rollout::judge;
+pub use rollout::{judge, judge_after};
+pub use shadow::{SHADOW_VERSION, ShadowTally};
 pub use sums::Sums;
 pub use tally::{ArmTally, MetricTally, PairTally, Scores, SegmentTally, TALLY_VERSION, Tally, TallyError};
 pub use top_two::top_two_shares;

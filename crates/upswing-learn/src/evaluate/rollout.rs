@@ -1,6 +1,6 @@
 //! What a rollout's tally says: harm, silence, or proof that the new version is as good.
 
-use upswing_domain::{Direction, ExperimentPlan, Judgement, MetricRole};
+use upswing_domain::{Direction, ExperimentPlan, Judgement, MetricRole, ShadowFindings};
 use upswing_stats::sequential::Sides;
 
 use super::{MetricTally, Tally};
@@ -11,6 +11,13 @@ use super::{MetricTally, Tally};
 ///
 /// Source: Vovk, Wang, "E-values: calibration, combination, and applications", Annals of Statistics 49 (2021), arXiv 1912.06116.
 pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
+    judge_after(plan, tally, None)
+}
+
+/// The same where a shadow comes before, or came: harm is found when the mean of the shadow's e-value and of that on traffic
+/// reaches `1/alpha`. Both are 1 in expectation at most while the version is no worse, so their mean is, and one alpha covers
+/// the rollout as a whole; what that costs either is `ln 2` of log evidence. O(metrics).
+pub fn judge_after(plan: &ExperimentPlan, tally: &Tally, shadow: Option<ShadowFindings>) -> Judgement {
     let streams = || plan.metrics.iter().zip(&tally.metrics);
     let guardrails = streams().filter(|(metric, _)| metric.role == MetricRole::Guardrail);
     let evidence: Vec<(&str, f64)> = guardrails
@@ -25,9 +32,16 @@ pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
         })
         .collect();
     let count = evidence.len().max(1) as f64;
-    let harm_e_value = evidence.iter().map(|(_, log_e)| log_e.exp()).sum::<f64>() / count;
-    let culprit = evidence.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let harm = culprit.filter(|_| harm_e_value >= 1.0 / plan.alpha).map(|(name, _)| (*name).to_owned());
+    let on_traffic = evidence.iter().map(|(_, log_e)| log_e.exp()).sum::<f64>() / count;
+    let culprit = evidence.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| *name);
+    let (harm_e_value, culprit) = match &shadow {
+        None => (on_traffic, culprit),
+        Some(found) => {
+            let stronger = if found.e_value > on_traffic { Some(found.worst.as_str()) } else { culprit };
+            ((found.e_value + on_traffic) / 2.0, stronger)
+        }
+    };
+    let harm = culprit.filter(|_| harm_e_value >= 1.0 / plan.alpha).map(str::to_owned);
     let goal = streams().find(|(metric, _)| metric.role == MetricRole::Goal);
     let proof = goal.and_then(|(_, tally)| tally.pairs.first()?.noninferiority.as_ref());
     let proven = |tally: &MetricTally| {
@@ -52,5 +66,6 @@ pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
         goal_e_value: proof.map_or(1.0, |test| test.largest_log_e().exp()),
         units: least(1),
         current_units: least(0),
+        shadow,
     }
 }

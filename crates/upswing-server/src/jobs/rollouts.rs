@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use upswing_domain::{ExperimentId, Judgement, OrganisationId, Rollout};
-use upswing_learn::evaluate::judge;
+use upswing_learn::evaluate::{ShadowTally, judge_after};
 use upswing_store::{Actor, StoreError};
 
 use crate::app::{App, Shared};
 use crate::jobs::experiments;
 
 const EVERY: Duration = Duration::from_millis(100);
+/// Pieces of one shadow before others have their turn.
+const PIECES: usize = 20;
+/// So many positions without a pair are read again rather than saved.
+const UNSAVED: i64 = 1_000;
 
 pub(crate) async fn run(app: Shared) {
     let mut stop = app.tasks.stop_signal();
@@ -77,5 +81,46 @@ pub(crate) async fn judged(
         None => app.store.experiment(organisation, id).await?,
     };
     let tally = experiments::current(app, (organisation, rollout.agent), &comparison).await?;
-    Ok(judge(&comparison.plan, &tally))
+    let shadow = match rollout.plan.shadow {
+        Some(_) => Some(shadow(app, organisation, rollout).await?.findings(&rollout.plan)),
+        None => None,
+    };
+    Ok(judge_after(&comparison.plan, &tally, shadow))
+}
+
+/// What the pairs of a rollout's shadow have come to; while it is in there, after folding what is new. Any server may fold: of
+/// two who read the same one saves.
+async fn shadow(
+    app: &App,
+    organisation: OrganisationId,
+    rollout: &Rollout,
+) -> Result<ShadowTally, StoreError> {
+    let mut pieces = 0;
+    loop {
+        let before = app.store.shadow_progress(organisation, rollout.id).await?;
+        let mut tally = match before.as_ref().and_then(|before| before.state.as_deref()) {
+            Some(bytes) => {
+                ShadowTally::from_bytes(bytes).map_err(|error| StoreError::Corrupt(error.to_string()))?
+            }
+            None => ShadowTally::new(&rollout.plan),
+        };
+        // What it has come to stays as it was when the canary began.
+        let open = rollout.shadow && rollout.state.active() && pieces < PIECES;
+        let Some(before) = before.filter(|_| open) else { return Ok(tally) };
+        let piece = app.store.shadow_piece(organisation, rollout, before.position).await?;
+        // Reading on is no reason to write, while there is little to read again.
+        let little = piece.to.0 - before.position.0 < UNSAVED;
+        if piece.pairs.is_empty() && piece.complete && little {
+            return Ok(tally);
+        }
+        for pair in &piece.pairs {
+            tally.take(&rollout.plan, pair);
+        }
+        let state = tally.to_bytes();
+        match app.store.save_shadow(organisation, rollout.id, app.now(), before, (piece, state)).await {
+            // Of what somebody else has saved the next turn goes on.
+            Ok(()) | Err(StoreError::LeaseLost) => pieces += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }

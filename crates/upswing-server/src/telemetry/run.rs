@@ -7,7 +7,7 @@ use upswing_domain::{
     Context, ContextValue, Execution, OrganisationId, Origin, Payload, Timestamp, VersionId,
 };
 use upswing_otlp::{Content, RecordedExecution, RecordedSpan};
-use upswing_privacy::Token;
+use upswing_privacy::{Token, TokenUse};
 use upswing_store::{Alias, Event};
 
 use crate::app::App;
@@ -31,7 +31,8 @@ pub(crate) fn event(
     let now = app.now();
     let proof = run.upswing.token.as_ref().and_then(|token| {
         // It was good when it came in.
-        Token::open(token, &app.keyring, organisation, now).ok().filter(|token| token.agent == agent.id)
+        let token = Token::open(token, &app.keyring, organisation, now).ok();
+        token.filter(|token| token.agent == agent.id && !matches!(token.token_use, TokenUse::Shadow(_)))
     });
     let proved = proof.as_ref().map(|token| token.decision).filter(|id| !id.0.is_nil());
     let decision = proved.or(run.upswing.decision_id);
@@ -185,6 +186,10 @@ pub(crate) fn check_token(
 ) -> Result<(), String> {
     let Some(token) = &span.upswing.token else { return Ok(()) };
     match Token::open(token, &app.keyring, organisation, app.now()) {
+        Ok(Token { token_use: TokenUse::Shadow(_), .. }) => {
+            span.upswing.token = None;
+            Err("upswing.token is a shadow's: what it did is reported as an execution".to_owned())
+        }
         Ok(proof) => {
             if span.upswing.decision_id.is_some_and(|id| id != proof.decision) {
                 span.upswing.token = None;

@@ -15,7 +15,7 @@ impl World {
         self.post(&self.agent_path("/rollouts"), &body).await.expect(201)
     }
 
-    async fn live(&self) {
+    pub(crate) async fn live(&self) {
         let promote = self.agent_path(&format!("/versions/{}/promote", self.versions[0]));
         self.post(&promote, &json!({})).await.expect(200);
         self.put(&self.agent_path("/policy"), &json!({"name": "fixed"})).await.expect(200);
@@ -38,16 +38,16 @@ impl World {
         served
     }
 
-    async fn come_to(&self, id: &Value, state: &str) -> Value {
+    pub(crate) async fn come_to(&self, id: &Value, state: &str) -> Value {
         self.until(&rollout_path(id, ""), |rollout| rollout["state"] == state).await
     }
 }
 
-fn rollout_path(id: &Value, rest: &str) -> String {
+pub(crate) fn rollout_path(id: &Value, rest: &str) -> String {
     format!("/api/learning/rollouts/{}{rest}", id.as_str().unwrap())
 }
 
-fn quick() -> Value {
+pub(crate) fn quick() -> Value {
     json!({"steps": [{"weight": 0.2, "seconds": 60}, {"weight": 0.5, "seconds": 60}], "guardrail_margin": 0.1})
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use upswing_domain::{
     AgentId, Assignment, ConsentRule, Context, Decision, DecisionId, Enrichment, Execution, ExecutionId,
     Feedback, FeedbackId, FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose,
-    Reward, Signal, Standing, Timestamp, VersionId,
+    Reward, RolloutId, ShadowExecution, Signal, Standing, Timestamp, VersionId,
 };
 use uuid::Uuid;
 
@@ -48,6 +48,13 @@ pub(super) struct ExecutionFacts {
 pub(super) struct FeedbackFacts {
     pub(super) position: Position,
     pub(super) execution: Option<ExecutionId>,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// What is known of an execution beside a decision.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShadowFacts {
+    pub(super) position: Position,
     pub(super) fingerprint: Fingerprint,
 }
 
@@ -142,6 +149,8 @@ pub(super) fn own_reward(
 
 pub(super) type Key<T> = (OrganisationId, T);
 
+/// A rollout's version beside a decision.
+pub(super) type ShadowKey = (OrganisationId, RolloutId, DecisionId);
 /// An author's statements about an agent within a period.
 pub(super) type AuthorKey = (OrganisationId, AgentId, Pseudonym, i64);
 /// Texts about an agent within a period under one key.
@@ -159,6 +168,7 @@ pub(super) struct AuthorFacts {
 pub(super) struct Known {
     pub(super) decisions: HashMap<Key<DecisionId>, DecisionFacts>,
     pub(super) executions: HashMap<Key<ExecutionId>, ExecutionFacts>,
+    pub(super) shadows: HashMap<ShadowKey, ShadowFacts>,
     pub(super) feedback: HashMap<Key<FeedbackId>, FeedbackFacts>,
     pub(super) outcomes: HashMap<Key<ExecutionId>, OutcomeFacts>,
     pub(super) signals: HashMap<Key<ExecutionId>, Vec<SignalFacts>>,
@@ -181,6 +191,7 @@ pub(super) struct Rows {
     pub(super) decisions: Vec<Vec<Value>>,
     pub(super) content: BTreeMap<Key<[u8; 18]>, Vec<Value>>,
     pub(super) executions: Vec<Vec<Value>>,
+    pub(super) shadows: Vec<Vec<Value>>,
     pub(super) feedback: Vec<Vec<Value>>,
     pub(super) awaiting: BTreeSet<(OrganisationId, Uuid, ExecutionId)>,
     pub(super) arrived: BTreeSet<(OrganisationId, Uuid)>,
@@ -254,6 +265,7 @@ impl Plan<'_> {
             Event::Execution { execution, fingerprints, restore } => {
                 self.execute(organisation, now, execution, fingerprints, restore.as_ref())
             }
+            Event::Shadow { shadow, fingerprints } => self.shadow(organisation, now, shadow, fingerprints),
             Event::Feedback { feedback, fingerprints, restore, token_uses, defence } => {
                 let feedback = Received {
                     feedback,
@@ -382,6 +394,33 @@ impl Plan<'_> {
         );
         self.arrive(organisation, now, execution.id.0);
         Ack::Stored { position, reward: self.known.outcomes.get(&key).and_then(|o| o.reward) }
+    }
+
+    /// What ran beside a decision is no execution of the agent's: it settles nothing, and no text of it is kept.
+    fn shadow(
+        &mut self,
+        organisation: OrganisationId,
+        now: Timestamp,
+        shadow: &ShadowExecution,
+        fingerprints: &[Fingerprint],
+    ) -> Ack {
+        let key = (organisation, shadow.rollout, shadow.decision);
+        if let Some(known) = self.known.shadows.get(&key) {
+            if !fingerprints.contains(&known.fingerprint) {
+                return Ack::Conflict;
+            }
+            return Ack::Duplicate { position: known.position, reward: None };
+        }
+        if let Some(refusal) = self.refused(organisation, shadow.subject) {
+            return refusal;
+        }
+        let position = self.next_position(organisation);
+        let fingerprint = fingerprints.first().copied().unwrap_or_default();
+        let output = shadow.output.as_ref().map(|text| (self.content_hash)(organisation, text.as_bytes()));
+        self.rows.shadows.push(rows::shadow(organisation, now, shadow, (position, fingerprint), output));
+        self.known.shadows.insert(key, ShadowFacts { position, fingerprint });
+        self.touch(organisation, shadow.agent, position);
+        Ack::Stored { position, reward: None }
     }
 
     fn receive(&mut self, organisation: OrganisationId, now: Timestamp, received: Received<'_>) -> Ack {

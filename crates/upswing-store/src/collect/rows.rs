@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use upswing_domain::{
-    Context, Decision, Execution, Feedback, OrganisationId, Position, Standing, Target, Timestamp,
+    Context, Decision, Execution, Feedback, OrganisationId, Position, ShadowExecution, Standing, Target,
+    Timestamp,
 };
 
 use super::plan::{ExecutionFacts, FeedbackFacts};
@@ -74,6 +75,29 @@ pub(super) fn execution(
         e.record.as_ref().map(|record| record.kind.clone()).into(),
         record.into(),
         enrichment.into(),
+    ]
+}
+
+pub(super) fn shadow(
+    organisation: OrganisationId,
+    now: Timestamp,
+    s: &ShadowExecution,
+    (position, fingerprint): (Position, crate::Fingerprint),
+    output: Option<[u8; 18]>,
+) -> Vec<Value> {
+    vec![
+        organisation.into(),
+        s.rollout.into(),
+        s.decision.into(),
+        position.into(),
+        s.agent.into(),
+        s.version.into(),
+        json(&s.metrics),
+        s.error.clone().into(),
+        output.into(),
+        s.occurred_at.into(),
+        now.into(),
+        fingerprint.into(),
     ]
 }
 

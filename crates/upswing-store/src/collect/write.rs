@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::definition::Definitions;
 use super::plan::{
     AuthorFacts, AuthorKey, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, OutcomeFacts, Plan,
-    Rows, SignalFacts, TextKey, group_key, period_of,
+    Rows, ShadowFacts, ShadowKey, SignalFacts, TextKey, group_key, period_of,
 };
 use super::read::{assignment, context_of};
 use super::rows;
@@ -36,6 +36,7 @@ pub(super) type Keys<T> = BTreeSet<(OrganisationId, T)>;
 struct Wanted {
     decisions: Keys<DecisionId>,
     executions: Keys<ExecutionId>,
+    shadows: BTreeSet<ShadowKey>,
     feedback: Keys<upswing_domain::FeedbackId>,
     arrivals: Keys<Uuid>,
     agents: Keys<AgentId>,
@@ -64,6 +65,10 @@ impl Wanted {
                     wanted.arrivals.insert((o, execution.id.0));
                     wanted.agents.insert((o, execution.agent));
                     wanted.people.extend(execution.subject.map(|person| (o, person)));
+                }
+                Event::Shadow { shadow, .. } => {
+                    wanted.shadows.insert((o, shadow.rollout, shadow.decision));
+                    wanted.people.extend(shadow.subject.map(|person| (o, person)));
                 }
                 Event::Feedback { feedback, restore, defence, .. } => {
                     wanted.people.extend(feedback.author.map(|person| (o, person)));
@@ -121,9 +126,11 @@ pub(crate) async fn write_batch(
     // Of what has an execution's id the decision is among what is known about it.
     let others = |&&(o, id): &&Key<DecisionId>| !wanted.executions.contains(&(o, ExecutionId(id.0)));
     let decisions: Keys<DecisionId> = wanted.decisions.iter().filter(others).copied().collect();
-    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 9] = [
+    let shadows = wanted.shadows.iter().map(|&(o, r, d)| vec![o.into(), r.into(), d.into()]);
+    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 10] = [
         (&tables::DECISION_FACTS, keys(&decisions), learn_decision),
         (&tables::ABOUT_EXECUTIONS, keys(&wanted.executions), learn_about_execution),
+        (&tables::SHADOW_FACTS, shadows.collect(), learn_shadow),
         (&tables::FEEDBACK_FACTS, keys(&wanted.feedback), learn_feedback),
         (&tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals), learn_awaiting),
         (&tables::AGENT_DEFINITION, keys(&wanted.agents), learn_definition),
@@ -237,6 +244,7 @@ async fn write(connection: &mut Connection, plan: Plan<'_>, wanted: Wanted) -> R
         (&*tables::DECISION, rows.decisions),
         (&*tables::CONTENT, rows.content.into_values().collect()),
         (&*tables::EXECUTION, rows.executions),
+        (&*tables::SHADOW_EXECUTION, rows.shadows),
         (&*tables::FEEDBACK, rows.feedback),
         (
             &*tables::AWAITING,
@@ -363,6 +371,13 @@ fn outcome_facts(agent: AgentId, row: &mut Row) -> Result<OutcomeFacts, StoreErr
         token_uses: row.take()?,
         stored: true,
     })
+}
+
+fn learn_shadow(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?);
+    let facts = ShadowFacts { position: row.take()?, fingerprint: row.take()? };
+    known.shadows.insert(key, facts);
+    Ok(())
 }
 
 fn learn_feedback(known: &mut Known, mut row: Row) -> Result<(), StoreError> {

@@ -4,3 +4,4 @@ pub(crate) mod agent;
 pub(crate) mod deployment;
 pub(crate) mod gate;
 pub(crate) mod rollout;
+pub(crate) mod shadow;

@@ -7,7 +7,7 @@ use upswing_domain::{
     MetricRole, OrganisationId, Rollout, RolloutError, RolloutId, RolloutMargins, RolloutState, Transition,
 };
 
-use super::{agent, deployment};
+use super::{agent, deployment, shadow};
 use crate::collect::rows;
 use crate::engine::Connection;
 use crate::evaluate::experiment;
@@ -45,6 +45,9 @@ pub(crate) async fn start(
     let label = version.label.clone();
     let rollout = Rollout { previous, ..new.clone() };
     save(connection, organisation, &rollout).await?;
+    if rollout.shadow {
+        shadow::begin(connection, organisation, &rollout, actor.now).await?;
+    }
     compare(connection, actor, &rollout, &label).await?;
     // What is served otherwise is what it is compared with: policies do not serve it meanwhile.
     deployment::set_eligible(connection, organisation, rollout.agent, rollout.version, false).await?;
@@ -81,6 +84,8 @@ async fn compare(
     label: &str,
 ) -> Result<(), StoreError> {
     let weights = shares(rollout.plan.steps.first().map_or(0.0, |step| step.weight));
+    // In the shadow nobody is a unit: who was one would stay the current version's, whatever it is served later.
+    let coverage = if rollout.shadow { 0.0 } else { 1.0 };
     let arms = [rollout.previous, rollout.version].into_iter().zip(weights);
     let mut metrics = rollout.plan.guardrails.clone();
     for metric in &mut metrics {
@@ -93,7 +98,7 @@ async fn compare(
         arms: arms.map(|(version, weight)| ExperimentArm { version, weight }).collect(),
         unit: rollout.plan.unit,
         seed: rollout.id.to_string(),
-        coverage: 1.0,
+        coverage,
         layer: None,
         holdout: None::<Holdout>,
         targeting: Vec::new(),
@@ -117,7 +122,7 @@ async fn compare(
         allocations: vec![Allocation {
             epoch: 1,
             effective_at: actor.now,
-            split: Split::fresh(&weights, 1.0),
+            split: Split::fresh(&weights, coverage),
         }],
         created_at: actor.now,
         started_at: Some(actor.now),
@@ -147,6 +152,7 @@ pub(crate) async fn transition(
     match transition {
         Transition::Advance { step } => {
             next.step = *step;
+            next.shadow = false;
             next.step_since = actor.now;
             let weights = shares(next.plan.steps.get(*step).map_or(0.0, |step| step.weight));
             experiment::reallocate(connection, organisation, experiment, &weights, 1.0, actor.now).await?;
@@ -178,9 +184,10 @@ async fn save(
     rollout: &Rollout,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO rollout (organisation, id, agent, version, previous, state, step, step_since, plan, reason, \
-               created_at, deadline, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+               created_at, deadline, revision, shadow) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
                ON CONFLICT (organisation, id) DO UPDATE SET state = excluded.state, step = excluded.step, \
-               step_since = excluded.step_since, deadline = excluded.deadline, revision = excluded.revision";
+               step_since = excluded.step_since, deadline = excluded.deadline, revision = excluded.revision, \
+               shadow = excluded.shadow";
     let values = vec![
         organisation.into(),
         rollout.id.into(),
@@ -195,10 +202,14 @@ async fn save(
         rollout.created_at.into(),
         rollout.deadline.into(),
         rollout.revision.into(),
+        rollout.shadow.into(),
     ];
     connection.execute(sql, values).await?;
     Ok(())
 }
+
+/// Where a transition stands that comes before the first step.
+const BEFORE: i64 = -1;
 
 async fn remember(
     connection: &mut Connection,
@@ -224,14 +235,14 @@ async fn remember(
         actor.now.into(),
         kind.into(),
         rollout.state.name().into(),
-        i64::try_from(rollout.step).unwrap_or(i64::MAX).into(),
+        if rollout.shadow { BEFORE } else { i64::try_from(rollout.step).unwrap_or(i64::MAX) }.into(),
         if first { reason.to_owned() } else { why.clone() }.into(),
         evidence.to_string().into(),
         actor.key.into(),
     ];
     connection.execute(sql, values).await?;
     let details = json!({ "agent": rollout.agent, "version": rollout.version, "state": rollout.state,
-        "step": rollout.step, "why": why });
+        "shadow": rollout.shadow, "step": rollout.step, "why": why });
     audit::record(connection, actor, &format!("rollout.{kind}"), rollout.id, details).await
 }
 
@@ -247,7 +258,7 @@ pub(crate) async fn required(
 }
 
 const SELECT: &str = "SELECT id, agent, version, previous, state, step, step_since, plan, reason, created_at, deadline, \
-                      revision FROM rollout WHERE organisation = $1";
+                      revision, shadow FROM rollout WHERE organisation = $1";
 
 /// The rollouts of an agent, or of all, oldest first; those that serve a share alone, where that is asked for.
 pub(crate) async fn load(
@@ -269,12 +280,13 @@ pub(crate) async fn load(
 }
 
 fn read(mut row: Row) -> Result<Rollout, StoreError> {
-    Ok(Rollout {
+    let mut rollout = Rollout {
         id: row.take()?,
         agent: row.take()?,
         version: row.take()?,
         previous: row.take()?,
         state: rows::named("state", &row.take::<String>()?, RolloutState::named)?,
+        shadow: false,
         step: usize::try_from(row.take::<i64>()?).unwrap_or(0),
         step_since: row.take()?,
         plan: rows::parse("plan", &row.take::<String>()?)?,
@@ -282,7 +294,10 @@ fn read(mut row: Row) -> Result<Rollout, StoreError> {
         created_at: row.take()?,
         deadline: row.take()?,
         revision: row.take()?,
-    })
+    };
+    // Rollouts of before there were shadows have none.
+    rollout.shadow = row.take::<Option<bool>>()?.unwrap_or(false);
+    Ok(rollout)
 }
 
 /// Everything that became of a rollout, oldest first.
@@ -301,7 +316,7 @@ pub(crate) async fn transitions(
                 at: row.take()?,
                 kind: row.take()?,
                 state: rows::named("state", &row.take::<String>()?, RolloutState::named)?,
-                step: usize::try_from(row.take::<i64>()?).unwrap_or(0),
+                step: usize::try_from(row.take::<i64>()?).ok(),
                 why: row.take()?,
                 evidence: row.take()?,
                 key: row.take()?,

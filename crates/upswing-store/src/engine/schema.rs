@@ -11,6 +11,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006b_gates", include_str!("../../migrations/0006b_gates.sql")),
     ("0007_rollouts", include_str!("../../migrations/0007_rollouts.sql")),
     ("0008_enrichment", include_str!("../../migrations/0008_enrichment.sql")),
+    ("0009_shadow", include_str!("../../migrations/0009_shadow.sql")),
 ];
 
 /// Which engine a text is for.

@@ -271,6 +271,11 @@ tables! {
         ("metrics", Text), ("error", Text), ("origin", Text), ("occurred_at", I64), ("received_at", I64),
         ("fingerprint", Bytes), ("record_kind", Text), ("record", Bytes), ("enrichment", Bytes),
     ], "");
+    SHADOW_EXECUTION: Table = Table::new("shadow_execution", &[
+        ("organisation", Uuid), ("rollout", Uuid), ("decision", Uuid), ("position", I64), ("agent", Uuid),
+        ("version", Bytes), ("metrics", Text), ("error", Text), ("output", Bytes), ("occurred_at", I64),
+        ("received_at", I64), ("fingerprint", Bytes),
+    ], "");
     FEEDBACK: Table = Table::new("feedback", &[
         ("organisation", Uuid), ("id", Uuid), ("position", I64), ("schema_version", I64), ("agent", Uuid),
         ("execution", Uuid), ("session", Text), ("unit", Bytes), ("feedback_type", Text), ("source", Text), ("author", Bytes), ("rating", I64),
@@ -370,6 +375,9 @@ tables! {
     EXECUTION_FACTS: Lookup = Lookup::new("execution",
         "t.organisation, t.id, t.position, t.agent, t.decision, t.version, t.origin, t.occurred_at, \
          t.context, t.fingerprint", BY_ID, "");
+    SHADOW_FACTS: Lookup = Lookup::new("shadow_execution",
+        "t.organisation, t.rollout, t.decision, t.position, t.fingerprint",
+        &[("organisation", Uuid), ("rollout", Uuid), ("decision", Uuid)], "");
     // Those that have another id than the decision they followed from.
     FOLLOWING_EXECUTIONS: Lookup = Lookup::new("execution",
         "t.organisation, t.id, t.position, t.agent, t.decision, t.version, t.origin, t.occurred_at, \

@@ -9,12 +9,12 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use upswing_domain::{
-    AgentId, Context, DecisionId, Enrichment, Execution, ExecutionId, Invalid, Origin, Permission, Timestamp,
-    VersionId,
+    AgentId, Context, DecisionId, Enrichment, Execution, ExecutionId, Invalid, Origin, Permission, RolloutId,
+    ShadowExecution, Timestamp, VersionId,
 };
-use upswing_privacy::Token;
 use upswing_privacy::redact::Redactor;
-use upswing_store::{Ack, Event, StoredExecution};
+use upswing_privacy::{Token, TokenUse};
+use upswing_store::{Ack, Event, Fingerprint, StoredExecution};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -50,7 +50,8 @@ pub(crate) struct ExecutionRequest {
     /// The decision it followed from.
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<Uuid>,
-    /// The token that came with the decision: restores the record of it, should it have been lost.
+    /// The token that came with the decision: restores the record of it, should it have been lost. With the one that stands
+    /// under `shadow` there, it is what ran beside the decision: it is compared with what was served, and nothing else.
     #[serde(skip_serializing)]
     token: Option<String>,
     /// The version that ran; the decision's unless given.
@@ -91,7 +92,7 @@ pub(crate) struct ExecutionRequest {
     /// What went wrong, if anything: a short type, not a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// Where the traffic comes from; the decision's where its token is sent, otherwise `live`.
+    /// Where the traffic comes from; the decision's where its token is sent, otherwise `live`. `shadow` needs its token.
     #[schema(value_type = Option<OriginSchema>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
@@ -110,8 +111,9 @@ pub(crate) struct ExecutionStoredResponse {
     position: i64,
     /// `stored`, or `duplicate` when it had been stored before.
     status: &'static str,
-    /// With this a browser may give feedback about it.
-    feedback_token: String,
+    /// With this a browser may give feedback about it. Nobody sees what ran in a shadow: there it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feedback_token: Option<String>,
 }
 
 /// An execution that is ready to be written.
@@ -156,6 +158,7 @@ pub(crate) async fn report(
         Items::One(mut request) => {
             request.id = request.id.or(key);
             let Prepared { id, agent, proof, event } = prepare(&app, &caller, *request)?;
+            let shadow = matches!(event, Event::Shadow { .. });
             let acks = app.store.write(organisation, app.now(), vec![event]).await?;
             let ack = acks.into_iter().next().ok_or_else(|| Problem::internal("a write was not answered"))?;
             let (position, status, name) = match ack {
@@ -163,7 +166,8 @@ pub(crate) async fn report(
                 Ack::Duplicate { position, .. } => (position, StatusCode::OK, "duplicate"),
                 refused => return Err(refusal(refused, "execution", id.0)),
             };
-            let feedback_token = proof::feedback_token(&app, organisation, agent, id, proof)?;
+            let token = || proof::feedback_token(&app, organisation, agent, id, proof);
+            let feedback_token = (!shadow).then(token).transpose()?;
             let response =
                 ExecutionStoredResponse { id: id.0, position: position.0, status: name, feedback_token };
             Ok((status, Json(response)).into_response())
@@ -252,7 +256,17 @@ fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<
     let canonical = serde_json::to_vec(&request).map_err(|e| Problem::internal(&e.to_string()))?;
     let fingerprints = app.keyring.fingerprints(organisation, &canonical);
     request.redact();
-    let proof = request.token.as_deref().map(|token| proof::open(app, organisation, token)).transpose()?;
+    let proof =
+        request.token.as_deref().map(|token| proof::open_any(app, organisation, token)).transpose()?;
+    if let Some(token) = &proof
+        && let TokenUse::Shadow(rollout) = token.token_use
+    {
+        return beside(app, caller, request, (rollout, token), fingerprints);
+    }
+    if request.origin == Some(Origin::Shadow) {
+        let detail = "origin is shadow, but no token says beside which decision this ran";
+        return Err(Problem::new(Code::ShadowUnproven, detail).about("token"));
+    }
     let mut decision = request.decision_id.map(DecisionId);
     if let Some(token) = &proof {
         proof::check(token.agent == agent.id, "agent")?;
@@ -301,6 +315,43 @@ fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<
         agent: agent.id,
         proof,
         event: Event::Execution { execution, fingerprints, restore },
+    })
+}
+
+/// What ran beside a decision, as its token proves it. Of texts only what the comparison needs goes on from here.
+fn beside(
+    app: &App,
+    caller: &Caller,
+    request: ExecutionRequest,
+    (rollout, token): (RolloutId, &Token),
+    fingerprints: Vec<Fingerprint>,
+) -> Result<Prepared, Problem> {
+    let organisation = caller.organisation();
+    proof::check(token.agent == AgentId(request.agent_id), "agent")?;
+    proof::check(request.decision_id.is_none_or(|id| DecisionId(id) == token.decision), "decision")?;
+    proof::check(request.version.is_none_or(|version| version == token.version), "version")?;
+    proof::check(request.id.is_none_or(|id| ExecutionId(id) == token.execution), "execution")?;
+    proof::check(request.origin.is_none_or(|origin| origin == Origin::Shadow), "origin")?;
+    let occurred_at = match &request.occurred_at {
+        Some(text) => time::parse("occurred_at", text)?,
+        None => app.now(),
+    };
+    let shadow = ShadowExecution {
+        rollout,
+        decision: token.decision,
+        agent: token.agent,
+        version: token.version,
+        subject: request.subject.as_ref().map(|subject| app.keyring.pseudonym(organisation, subject)),
+        metrics: request.metrics.unwrap_or_default(),
+        error: request.error,
+        output: request.output,
+        occurred_at,
+    };
+    Ok(Prepared {
+        id: token.execution,
+        agent: token.agent,
+        proof: None,
+        event: Event::Shadow { shadow, fingerprints },
     })
 }
 

@@ -10,8 +10,18 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::problem::{Code, Problem};
 
-/// Opens a token.
+/// Opens a token of what was served.
 pub(super) fn open(app: &App, organisation: OrganisationId, text: &str) -> Result<Token, Problem> {
+    let token = open_any(app, organisation, text)?;
+    if matches!(token.token_use, TokenUse::Shadow(_)) {
+        let detail = "the token of a shadow reports its execution, and proves nothing of what was served";
+        return Err(Problem::new(Code::TokenInvalid, detail).about("token"));
+    }
+    Ok(token)
+}
+
+/// Opens a token, also that of a shadow.
+pub(super) fn open_any(app: &App, organisation: OrganisationId, text: &str) -> Result<Token, Problem> {
     Token::open(text, &app.keyring, organisation, app.now()).map_err(Problem::from)
 }
 

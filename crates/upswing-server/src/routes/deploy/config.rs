@@ -86,7 +86,7 @@ impl ServedConfigResponse {
             Some(ServedRollout {
                 rollout_id: rollout.id.0,
                 served: serving.arm(rollout.version)?.into(),
-                weight: rollout.plan.steps.get(rollout.step)?.weight,
+                weight: rollout.weight(),
             })
         });
         Self {

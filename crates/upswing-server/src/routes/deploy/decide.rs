@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use upswing_domain::{
     AgentId, Assignment, Context, Decision, DecisionId, DecisionReason, ExecutionId, Invalid, Origin,
-    Placement, Position, Pseudonym, Timestamp, VersionId,
+    Placement, Position, Pseudonym, RolloutId, Timestamp, VersionId,
 };
 use upswing_privacy::redact::Redactor;
 use upswing_privacy::{Token, TokenUse};
@@ -23,7 +23,7 @@ use crate::auth::Caller;
 use crate::decide::{Asked, Choice, Who, choose, safe};
 use crate::problem::{Code, Problem, Problems};
 use crate::profiles::enriched;
-use crate::registry::AgentEntry;
+use crate::registry::{AgentEntry, Arm, Serving};
 use crate::routes::collect::executions::not_nil;
 use crate::routes::deploy::config::confirmed;
 use crate::runtime::ids;
@@ -118,6 +118,29 @@ pub(crate) struct DecideResponse<'a> {
     /// With this a browser may give feedback, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback_token: Option<String>,
+    /// A version to execute as well, without showing anybody what it answers: a rollout's, before it serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowResponse<'a>>,
+}
+
+/// A version to execute beside the one that serves. What it did is reported as an execution with this token.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Shadow)]
+pub(crate) struct ShadowResponse<'a> {
+    /// The rollout it is compared for.
+    rollout_id: Uuid,
+    /// The id of its execution.
+    execution_id: Uuid,
+    /// The version.
+    #[schema(value_type = String)]
+    version: VersionId,
+    /// Its name for people.
+    label: &'a str,
+    /// Its configuration.
+    #[schema(value_type = Object)]
+    config: &'a RawValue,
+    /// Proof of the pair: an execution that is reported with it is compared with what was served.
+    token: String,
 }
 
 /// Which version should serve this?
@@ -290,6 +313,16 @@ async fn named(
     Ok(decision)
 }
 
+/// What is to be executed beside a decision: the version of a rollout that is in its shadow, for the share that is drawn.
+/// Only beside what was decided as if there were no rollout: what was forced, or is safe, is no comparison.
+fn shadow<'a>(serving: &'a Serving, decision: &Decision) -> Option<(RolloutId, &'a Arm)> {
+    let decided = matches!(decision.reason, DecisionReason::Policy | DecisionReason::Champion);
+    let mut rollouts = serving.state.rollouts.iter().filter(|_| decided && decision.origin.teaches());
+    let rollout = rollouts.find(|rollout| rollout.shadows(decision.id))?;
+    let arm = serving.arm(rollout.version).filter(|arm| arm.version != decision.version)?;
+    Some((rollout.id, arm))
+}
+
 fn respond(
     app: &App,
     caller: &Caller,
@@ -319,6 +352,30 @@ fn respond(
         let expires_at = now.plus_seconds(app.limits.feedback_token_seconds);
         Token { token_use: TokenUse::Feedback, expires_at, ..token.clone() }.seal(&app.keyring, organisation)
     });
+    let shadow = shadow(&serving, decision);
+    let mut room = 1024 + arm.config.get().len();
+    let shadow = match shadow {
+        Some((rollout, arm)) => {
+            room += 512 + arm.config.get().len();
+            let execution = rollout.shadow_of(decision.id);
+            let token = Token {
+                token_use: TokenUse::Shadow(rollout),
+                execution,
+                version: arm.version,
+                origin: Origin::Shadow,
+                ..token.clone()
+            };
+            Some(ShadowResponse {
+                rollout_id: rollout.0,
+                execution_id: execution.0,
+                version: arm.version,
+                label: &arm.label,
+                config: &arm.config,
+                token: token.seal(&app.keyring, organisation)?,
+            })
+        }
+        None => None,
+    };
     let response = DecideResponse {
         decision_id: decision.id.0,
         agent_id: decision.agent.0,
@@ -336,9 +393,10 @@ fn respond(
         token: token.seal(&app.keyring, organisation)?,
         ask_for_feedback: app.limits.collects(decision.id.0.as_bytes()),
         feedback_token: feedback_token.transpose()?,
+        shadow,
     };
     // Room for everything but the configuration, tokens included.
-    let mut bytes = Vec::with_capacity(1024 + arm.config.get().len());
+    let mut bytes = Vec::with_capacity(room);
     serde_json::to_writer(&mut bytes, &response).map_err(|e| Problem::internal(&e.to_string()))?;
     Ok(json::bytes_response(bytes))
 }

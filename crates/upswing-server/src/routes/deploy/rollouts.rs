@@ -31,8 +31,8 @@ pub(crate) struct StartRolloutRequest {
     /// The version.
     #[schema(value_type = String)]
     version: VersionId,
-    /// How; a canary of 5 % for ten minutes, then 10, 25 and 50 % unless given. Takes `steps` (weights that rise, seconds,
-    /// minimum_units), `guardrails`, `goal`, `alpha`, `margin`, `unit`, `deadline_seconds`, `freeze`, `automatic`.
+    /// How; a canary of 5 % for ten minutes, then 10, 25 and 50 % unless given. Takes `shadow` (share, seconds,
+    /// minimum_pairs), `steps` (weights that rise, seconds, minimum_units), `guardrails`, `goal`, `alpha`, `margin`, `unit`, `deadline_seconds`, `freeze`, `automatic`.
     #[serde(default)]
     #[schema(value_type = Object)]
     plan: RolloutPlan,
@@ -70,7 +70,9 @@ pub(crate) struct RolloutResponse {
     previous: VersionId,
     /// `running`, `held`, `promoted` or `rolled_back`.
     state: &'static str,
-    /// Which step, from 1.
+    /// Whether it is in the shadow before its first step, or ended there: executed beside what is served, seen by nobody.
+    shadow: bool,
+    /// Which step, from 1; 0 in the shadow.
     step: usize,
     /// How many there are.
     steps: usize,
@@ -99,23 +101,19 @@ pub(crate) struct RolloutResponse {
 
 impl RolloutResponse {
     fn new(rollout: Rollout, evidence: Judgement) -> Self {
-        let step = rollout.plan.steps.get(rollout.step);
-        let weight = match rollout.state {
-            RolloutState::Promoted => 1.0,
-            RolloutState::RolledBack => 0.0,
-            RolloutState::Running | RolloutState::Held => step.map_or(0.0, |step| step.weight),
-        };
         let running = rollout.state == RolloutState::Running;
-        let ends = step.filter(|_| running).map(|s| rollout.step_since.plus_seconds(i64::from(s.seconds)));
+        let seconds = rollout.stage_seconds().filter(|_| running);
+        let ends = seconds.map(|seconds| rollout.step_since.plus_seconds(i64::from(seconds)));
         Self {
             id: rollout.id.0,
             agent_id: rollout.agent.0,
             version: rollout.version,
             previous: rollout.previous,
             state: rollout.state.name(),
-            step: rollout.step + 1,
+            shadow: rollout.shadow,
+            step: if rollout.shadow { 0 } else { rollout.step + 1 },
             steps: rollout.plan.steps.len(),
-            weight,
+            weight: rollout.weight(),
             step_ends_at: ends,
             deadline: rollout.deadline,
             evidence,
@@ -170,7 +168,7 @@ pub(crate) struct DecidedResponse {
     at: Timestamp,
     /// Where the rollout stood afterwards.
     state: &'static str,
-    /// At which step, from 1.
+    /// At which step, from 1; 0 in the shadow before the first.
     step: usize,
     /// Why.
     why: String,
@@ -225,6 +223,7 @@ pub(crate) async fn start(
         // The champion, as it is when the rollout begins.
         previous: request.version,
         state: RolloutState::Running,
+        shadow: request.plan.shadow.is_some(),
         step: 0,
         step_since: now,
         plan: request.plan,
@@ -477,7 +476,7 @@ fn decided(transition: RolloutTransition) -> Result<DecidedResponse, Problem> {
         kind: transition.kind,
         at: transition.at,
         state: transition.state.name(),
-        step: transition.step + 1,
+        step: transition.step.map_or(0, |step| step + 1),
         why: transition.why,
         key_id: transition.key.map(|key| key.0),
         evidence: RawValue::from_string(transition.evidence)
