@@ -155,7 +155,15 @@ async fn act(moved: Move, action: &str) -> Result<(), Failure> {
     let client = Client::new(&moved.at.server, &moved.at.key)?;
     let id = rollout(&client, &moved.of).await?;
     let body = json!({ "reason": moved.reason, "override": moved.overriding });
-    let after: Value = client.post(&format!("/api/learning/rollouts/{id}/{action}"), &body).await?;
+    let asked = client.post(&format!("/api/learning/rollouts/{id}/{action}"), &body).await;
+    let after: Value = asked.map_err(|failure: Failure| {
+        let unproven = failure.to_string().contains("(not_proven)");
+        if unproven {
+            failure.hint("wait for more, or promote with --override --reason WHY")
+        } else {
+            failure
+        }
+    })?;
     tell(&after, moved.at.json);
     Ok(())
 }
