@@ -20,7 +20,7 @@ CREATE TABLE shadow_execution (
     compared_with {uuid},
     PRIMARY KEY (organisation, rollout, decision)
 ){clustered};
-CREATE INDEX shadow_execution_open ON shadow_execution (rollout, organisation, position) WHERE compared_with IS NULL;
+CREATE INDEX shadow_execution_position ON shadow_execution (rollout, organisation, position);
 
 -- What all pairs of a rollout's shadow did together, and how far events have been read for it.
 CREATE TABLE shadow_tally (

@@ -8,13 +8,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use upswing_domain::{
-    AgentId, Consent, ConsentRule, Decision, DecisionId, ExecutionId, Experiment, ExperimentAction,
-    ExperimentId, FeedbackId, KeyId, OrganisationId, PolicyConfig, Position, Pseudonym, Purpose,
-    RewardDefinition, Rollout, RolloutId, Timestamp, Transition, Version, VersionId,
+    AgentId, Assignment, Consent, ConsentRule, Decision, DecisionId, ExecutionId, Experiment,
+    ExperimentAction, ExperimentId, FeedbackId, KeyId, OrganisationId, PolicyConfig, Position, Pseudonym,
+    Purpose, RewardDefinition, Rollout, RolloutId, Timestamp, Transition, Version, VersionId,
 };
 
 use crate::collect::{Item, export, read as collect, refold, telemetry, trust};
-use crate::deploy::{agent, deployment, gate, rollout, shadow};
+use crate::deploy::{agent, deployment, evidence, gate, rollout, shadow};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
 use crate::evaluate::tally;
@@ -29,9 +29,9 @@ use crate::{
     AuthorTrust, Checkpoint, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges,
     ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval,
     GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary,
-    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutTransition, ShadowPiece, ShadowProgress,
-    Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredProfile, StoredTrace,
-    StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
+    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutEvidence, RolloutTransition, ShadowPiece,
+    ShadowProgress, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredPair,
+    StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -1025,6 +1025,38 @@ impl Store {
         self.read(Some(organisation), boxed!(|c| rollout::transitions(c, organisation, id).await)).await
     }
 
+    /// What came of a rollout's decisions before a position, newest first: at most `limit` decisions with their executions and
+    /// what was said of them up to `until`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rollout_evidence(
+        &self,
+        organisation: OrganisationId,
+        rollout: &Rollout,
+        (before, until): (Option<Position>, Option<Timestamp>),
+        limit: usize,
+    ) -> Result<Vec<RolloutEvidence>> {
+        let rollout = rollout.clone();
+        self.read(
+            Some(organisation),
+            boxed!(|c| evidence::page(c, organisation, &rollout, (before, until), limit).await),
+        )
+        .await
+    }
+
+    /// By what the decision behind an execution was assigned, if by anything.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn assigned(
+        &self,
+        organisation: OrganisationId,
+        execution: ExecutionId,
+    ) -> Result<Option<Assignment>> {
+        self.read(Some(organisation), boxed!(|c| evidence::assigned(c, organisation, execution).await)).await
+    }
+
     /// How far a rollout's shadow has been read, and what was found; `None` for a rollout without one.
     ///
     /// # Errors
@@ -1049,6 +1081,21 @@ impl Store {
     ) -> Result<ShadowPiece> {
         let rollout = rollout.clone();
         self.read(Some(organisation), boxed!(|c| shadow::piece(c, organisation, &rollout, from).await)).await
+    }
+
+    /// The pairs of a rollout's shadow that were compared, newest first, before a position.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn shadow_pairs(
+        &self,
+        organisation: OrganisationId,
+        id: RolloutId,
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<StoredPair>> {
+        self.read(Some(organisation), boxed!(|c| shadow::pairs(c, organisation, id, before, limit).await))
+            .await
     }
 
     /// Saves what a piece of a rollout's shadow came to.

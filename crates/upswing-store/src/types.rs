@@ -224,6 +224,46 @@ pub struct RolloutTransition {
     pub key: Option<KeyId>,
 }
 
+/// One execution that a rollout was judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutEvidence {
+    /// Where its decision stands.
+    pub position: Position,
+    /// The decision.
+    pub decision: DecisionId,
+    /// Whether it got the new version; the current one otherwise.
+    pub new: bool,
+    /// What ran.
+    pub version: VersionId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The execution; the decision's id while none has been reported.
+    pub execution: ExecutionId,
+    /// Whether it has been reported.
+    pub reported: bool,
+    /// What went wrong, if anything.
+    pub error: Option<String>,
+    /// Its reward now.
+    pub reward: Option<Reward>,
+    /// What was said of it, oldest first.
+    pub feedback: Vec<EvidenceFeedback>,
+}
+
+/// A piece of feedback that a rollout was judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvidenceFeedback {
+    /// Its id.
+    pub id: upswing_domain::FeedbackId,
+    /// What kind it is.
+    pub feedback_type: upswing_domain::FeedbackType,
+    /// Who or what said it.
+    pub source: upswing_domain::FeedbackSource,
+    /// Its stars.
+    pub rating: Option<i64>,
+    /// Whether it counts.
+    pub counts: bool,
+}
+
 /// How far a rollout's shadow has been read, and what was found up to there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShadowProgress {
@@ -233,6 +273,23 @@ pub struct ShadowProgress {
     pub revision: i64,
     /// What was found, as the fold encodes it; `None` where nothing was compared yet.
     pub state: Option<Vec<u8>>,
+}
+
+/// A pair of a rollout's shadow, as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredPair {
+    /// Where the shadow's report stands.
+    pub position: Position,
+    /// The decision.
+    pub decision: DecisionId,
+    /// The execution of what was served.
+    pub execution: ExecutionId,
+    /// What went wrong with what was served, if anything, and its measurements.
+    pub current: (Option<String>, BTreeMap<String, f64>),
+    /// The same of the new version.
+    pub shadow: (Option<String>, BTreeMap<String, f64>),
+    /// Whether both said the same; `None` where one of them did not report what it said.
+    pub same: Option<bool>,
 }
 
 /// A stretch of an agent's events, as far as they concern a rollout's shadow.

@@ -179,6 +179,8 @@ fn table(app: Option<Shared>) -> Table {
         .route(ManageAgents, handlers!(deploy::rollouts::resume))
         .route(ManageAgents, handlers!(deploy::rollouts::roll_back))
         .route(Read, handlers!(deploy::rollouts::record))
+        .route(Read, handlers!(deploy::evidence::list))
+        .route(Read, handlers!(deploy::evidence::pairs))
         .route(ManageAgents, handlers!(evaluate::experiments::create))
         .route(Read, handlers!(evaluate::experiments::list))
         .route(Read, handlers!(evaluate::experiments::get))

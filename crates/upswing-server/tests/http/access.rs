@@ -157,6 +157,8 @@ pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
         ("POST", "/resume", "/api/learning/rollouts/{rollout_id}/resume"),
         ("POST", "/rollback", "/api/learning/rollouts/{rollout_id}/rollback"),
         ("GET", "/record", "/api/learning/rollouts/{rollout_id}/record"),
+        ("GET", "/evidence", "/api/learning/rollouts/{rollout_id}/evidence"),
+        ("GET", "/pairs", "/api/learning/rollouts/{rollout_id}/pairs"),
     ] {
         call(method, route, api(&format!("rollouts/{nowhere}{rest}")), None, 404, 404);
     }

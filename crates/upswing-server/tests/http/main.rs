@@ -19,6 +19,7 @@ mod pages;
 mod problems;
 mod reputation;
 mod rollouts;
+mod rollouts_evidence;
 mod rollouts_shadow;
 mod secrets;
 mod servers;

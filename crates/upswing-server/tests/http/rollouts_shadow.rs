@@ -125,6 +125,21 @@ async fn a_shadow_is_named_executed_compared_and_then_followed_by_the_canary() {
                 record["decisions"].as_array().unwrap().iter().map(|d| (&d["kind"], &d["step"])).collect();
             assert_eq!(told, [(&json!("start"), &json!(0)), (&json!("advance"), &json!(1))]);
             assert_eq!(record["decisions"][1]["evidence"]["shadow"], *seen);
+            // Pair by pair, the newest first; a page at a time, and from the record.
+            let listed = world.pages(id, "pairs", 9).await;
+            assert_eq!(listed.len() as u64, pairs);
+            let positions: Vec<i64> = listed.iter().map(|pair| pair["position"].as_i64().unwrap()).collect();
+            assert!(positions.is_sorted_by(|a, b| a > b), "{positions:?}");
+            let last = &listed[0];
+            assert_eq!(
+                last["current"],
+                json!({"error": null, "metrics": {"cost": 0.02, "latency_ms": 100.0}})
+            );
+            assert!(last["shadow"]["metrics"]["latency_ms"].as_f64().unwrap() >= 120.0, "{last}");
+            let execution = world.get(last["execution"].as_str().unwrap()).await.expect(200);
+            assert_eq!(execution["decision_id"], last["decision_id"]);
+            assert_eq!(record["evidence"]["shadow"]["latest"][0], *last);
+            assert_eq!(record["evidence"]["pairs"], rollout_path(id, "/pairs"));
             let audit = world.get("/api/learning/audit").await.text;
             assert!(audit.contains("rollout.advance"), "{audit}");
             let stored = world.database.dump().await;

@@ -10,7 +10,7 @@ use upswing_domain::{
 use crate::collect::rows;
 use crate::engine::Connection;
 use crate::value::Row;
-use crate::{ShadowPiece, ShadowProgress, StoreError};
+use crate::{ShadowPiece, ShadowProgress, StoreError, StoredPair};
 
 /// Positions that one piece covers.
 const PIECE: i64 = 5_000;
@@ -106,13 +106,48 @@ fn read(mut row: Row) -> Result<(Position, Position, ShadowPair), StoreError> {
     let positions: [Position; 2] = [row.take()?, row.take()?];
     let mut did = || Ok::<_, StoreError>(Did { metrics: rows::metrics(row.take()?)?, failed: row.take()? });
     let (current, shadow) = (did()?, did()?);
-    let outputs: [Option<Vec<u8>>; 2] = [row.take()?, row.take()?];
-    let same = match outputs {
-        [Some(current), Some(shadow)] => Some(current == shadow),
-        _ => None,
-    };
+    let same = same(&mut row)?;
     let [of_shadow, of_execution] = positions;
     Ok((of_shadow, of_execution, ShadowPair { decision, execution, current, shadow, same }))
+}
+
+/// The pairs of a rollout's shadow that were compared, newest first, before a position.
+pub(crate) async fn pairs(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    rollout: RolloutId,
+    before: Option<Position>,
+    limit: usize,
+) -> Result<Vec<StoredPair>, StoreError> {
+    let sql = "SELECT s.position, s.decision, e.id, e.error, e.metrics, s.error, s.metrics, e.output, s.output                FROM shadow_execution s JOIN execution e ON e.organisation = s.organisation AND e.id = s.compared_with                WHERE s.organisation = $1 AND s.rollout = $2 AND s.position < $3 ORDER BY s.position DESC LIMIT $4";
+    let values = vec![
+        organisation.into(),
+        rollout.into(),
+        before.unwrap_or(Position(i64::MAX)).into(),
+        i64::try_from(limit).unwrap_or(i64::MAX).into(),
+    ];
+    let rows = connection.query(sql, values).await?;
+    rows.into_iter()
+        .map(|mut row| {
+            Ok(StoredPair {
+                position: row.take()?,
+                decision: row.take()?,
+                execution: row.take()?,
+                current: (row.take()?, rows::metrics(row.take()?)?),
+                shadow: (row.take()?, rows::metrics(row.take()?)?),
+                same: same(&mut row)?,
+            })
+        })
+        .collect()
+}
+
+/// Whether both said the same, from the keyed hashes of what they said.
+fn same(row: &mut Row) -> Result<Option<bool>, StoreError> {
+    let outputs: [Option<Vec<u8>>; 2] = [row.take()?, row.take()?];
+    Ok(match outputs {
+        [Some(current), Some(shadow)] => Some(current == shadow),
+        _ => None,
+    })
 }
 
 /// Saves what a piece came to; nothing where somebody else has saved since `before`.

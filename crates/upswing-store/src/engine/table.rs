@@ -395,6 +395,15 @@ tables! {
          t.standing, t.author",
         &[("organisation", Uuid), ("execution", Uuid), ("author", Bytes)], "ORDER BY t.position");
     ABOUT_EXECUTIONS: Lookup = Lookup::about_executions();
+    EVIDENCE_EXECUTION: Lookup = Lookup::new("execution",
+        "t.id, t.decision, t.agent, t.version, t.error, t.received_at", BY_ID, "");
+    EVIDENCE_FOLLOWING: Lookup = Lookup::new("execution",
+        "t.id, t.decision, t.agent, t.version, t.error, t.received_at",
+        &[("organisation", Uuid), ("decision", Uuid)], "AND t.decision <> t.id");
+    EVIDENCE_FEEDBACK: Lookup = Lookup::new("feedback",
+        "t.execution, t.received_at, t.id, t.feedback_type, t.source, t.rating, t.standing",
+        BY_EXECUTION, "ORDER BY t.position");
+    EVIDENCE_REWARD: Lookup = Lookup::new("outcome", "t.execution, t.reward", BY_EXECUTION, "");
     OUTCOME_FACTS: Lookup = Lookup::new("outcome",
         "t.organisation, t.execution, t.agent, t.reward, t.definition_version, t.first_position, t.token_uses",
         BY_EXECUTION, "");

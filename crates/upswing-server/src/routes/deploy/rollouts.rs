@@ -20,6 +20,7 @@ use crate::gates;
 use crate::jobs::rollouts::judged;
 use crate::problem::{Code, Problem, Problems};
 use crate::routes::deploy::agents;
+use crate::routes::deploy::evidence::{self, NamedEvidence};
 use crate::runtime::ids;
 use crate::wire::json::{Json, Path, Vetted};
 use crate::wire::time;
@@ -141,7 +142,9 @@ pub(crate) struct DecisionRecordResponse {
     changed: Vec<ChangedKey>,
     /// Everything that was decided, oldest first.
     decisions: Vec<DecidedResponse>,
-    /// Where the feedback stands that it rests on, and what it was made from.
+    /// The executions and the feedback that it rests on.
+    evidence: NamedEvidence,
+    /// Where all of that stands, and what the version was made from.
     links: Links,
 }
 
@@ -182,9 +185,12 @@ pub(crate) struct DecidedResponse {
 /// From a decision to what it rests on, and back.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Links {
-    /// The executions it was judged by; each names its decision and its reward.
+    /// All executions that it was judged by, with what was said of them. From a piece of feedback
+    /// `GET /api/learning/feedback/{id}/effects` leads back here.
+    evidence: String,
+    /// The agent's executions.
     executions: String,
-    /// The feedback, from which `GET /api/learning/feedback/{id}/effects` leads back to what it changed.
+    /// The agent's feedback.
     feedback: String,
     /// The agent's deployments.
     deployments: String,
@@ -442,6 +448,7 @@ pub(crate) async fn record(
     let organisation = caller.organisation();
     let rollout = app.store.rollout(organisation, RolloutId(id)).await?;
     let transitions = app.store.rollout_transitions(organisation, rollout.id).await?;
+    let evidence = evidence::named(&app, organisation, &rollout, &transitions).await?;
     let decisions = transitions.into_iter().map(decided).collect::<Result<Vec<_>, _>>()?;
     let agent = agents::find(&app, &caller, rollout.agent.0)?;
     let changed = {
@@ -456,13 +463,14 @@ pub(crate) async fn record(
     };
     let (of, version) = (rollout.agent, rollout.version);
     let links = Links {
+        evidence: evidence.all().to_owned(),
         executions: format!("/api/learning/export/executions?agent_id={of}"),
         feedback: format!("/api/learning/export/feedback?agent_id={of}"),
         deployments: format!("/api/learning/agents/{of}/deployments"),
         lineage: format!("/api/learning/lineage/version/{version}"),
     };
     let rollout = respond(&app, &caller, rollout).await?;
-    let record = DecisionRecordResponse { rollout, changed, decisions, links };
+    let record = DecisionRecordResponse { rollout, changed, decisions, evidence, links };
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/html") && !accepts.contains("application/json") {
         let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
@@ -551,7 +559,8 @@ fn page(record: &DecisionRecordResponse) -> String {
          overflow-wrap:anywhere}}</style><h1>Version {version}: {state}</h1><p>{reason}</p><p>It was compared with \
          {previous}. Its share of the traffic is {weight:.0} %.</p><h2>What changed</h2><table><tr><th>Key<th>Before<th>After\
          </tr>{changed}</table><h2>What was decided</h2><table><tr><th>When<th>What<th>Step<th>Why<th>Who<th>On which \
-         evidence</tr>{rows}</table></html>",
+         evidence</tr>{rows}</table>{evidence}</html>",
+        evidence = evidence::html(&record.evidence, escaped),
         id = rollout.id,
         version = rollout.version,
         state = escaped(&rollout.state.replace('_', " ")),

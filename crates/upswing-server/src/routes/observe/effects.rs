@@ -12,6 +12,7 @@ use crate::auth::Caller;
 use crate::jobs::learner::folded::teaches;
 use crate::problem::{Problem, Problems};
 use crate::routes::deploy::deployments::DeploymentResponse;
+use crate::routes::deploy::evidence::{TookPart, took_part};
 use crate::wire::json::{Json, Path};
 
 /// How many deployments since are named.
@@ -35,6 +36,8 @@ pub(crate) struct EffectsResponse {
     learned: Option<bool>,
     /// How far the learner has read.
     learner_position: i64,
+    /// The rollouts that it was evidence for or against, each with its decision record.
+    rollouts: Vec<TookPart>,
     /// What was deployed since, newest first.
     deployments_since: Vec<DeploymentResponse>,
 }
@@ -82,7 +85,8 @@ fn learned(entries: &[EffectResponse]) -> Option<bool> {
     Some(teaching.all(|entry| entry.learned_at_revision.is_some()))
 }
 
-/// What became of a piece of feedback: the rewards it changed, whether the policy knows it, what was deployed since.
+/// What became of a piece of feedback: the rewards it changed, whether the policy knows it, the rollouts it was evidence in,
+/// what was deployed since.
 #[utoipa::path(
     get,
     path = "/api/learning/feedback/{feedback_id}/effects",
@@ -107,14 +111,20 @@ pub(crate) async fn effects(
     let learned = learned(&entries);
     let deployments = app.store.deployments(organisation, agent, None, DEPLOYMENTS).await?;
     let since = deployments.into_iter().filter(|deployment| deployment.position > stored.position);
+    let about = stored.feedback.target.execution();
+    let rollouts = match about {
+        Some(execution) => took_part(&app, organisation, execution, stored.received_at).await?,
+        None => Vec::new(),
+    };
     Ok(Json(EffectsResponse {
         feedback_id: id,
-        execution_id: stored.feedback.target.execution().map(|id| id.0),
+        execution_id: about.map(|id| id.0),
         agent_id: agent.0,
         position: stored.position.0,
         entries,
         learned,
         learner_position: learner_position.0,
+        rollouts,
         deployments_since: since.map(Into::into).collect(),
     }))
 }
