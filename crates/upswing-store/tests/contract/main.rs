@@ -10,6 +10,7 @@ mod followers;
 mod isolation;
 mod platform;
 mod reputation;
+mod shadow;
 mod support;
 mod telemetry;
 mod trust;
