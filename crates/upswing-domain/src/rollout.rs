@@ -476,6 +476,8 @@ impl Rollout {
         (now >= self.deadline).then(|| {
             let why = if pairs == 0 {
                 format!("the deadline has passed, and nothing was heard of {least} in the shadow: nothing can be said")
+            } else if pairs >= stage.minimum_pairs {
+                "the deadline has passed before the shadow has had its time, or while nothing may advance".to_owned()
             } else {
                 format!(
                     "the deadline has passed with {pairs} pairs of {} by {least} in the shadow: too little can be said",
@@ -592,6 +594,10 @@ mod tests {
             let asked = rollout.next(&found, rollout.deadline);
             assert!(matches!(&asked, Some(Transition::Hold { why }) if why.contains(said)), "{asked:?}");
         }
+        let mut slow = rollout.clone();
+        slow.deadline = at(9);
+        let asked = slow.next(&in_shadow(50), at(9));
+        assert!(matches!(&asked, Some(Transition::Hold { why }) if why.contains("its time")), "{asked:?}");
         let unheard = Judgement { shadow: None, ..judged() };
         assert_eq!(rollout.next(&unheard, at(20)), None);
         let harm = Judgement { harm: Some("error".to_owned()), ..in_shadow(3) };

@@ -52,8 +52,15 @@ impl Stage {
     }
 
     async fn start(&self, version: &str) -> String {
-        let plan = json!({"steps": [{"weight": 0.3, "seconds": 1}, {"weight": 0.5, "seconds": 1}],
+        self.start_with(version, &json!({})).await
+    }
+
+    async fn start_with(&self, version: &str, more: &Value) -> String {
+        let mut plan = json!({"steps": [{"weight": 0.3, "seconds": 1}, {"weight": 0.5, "seconds": 1}],
                           "guardrail_margin": 0.3, "margin": 0.5});
+        for (key, value) in more.as_object().unwrap() {
+            plan[key] = value.clone();
+        }
         let path = format!("/api/learning/agents/{}/rollouts", self.agent);
         let started = self.post(&path, json!({"version": version, "plan": plan})).await;
         started["id"].as_str().unwrap().to_owned()
@@ -80,6 +87,13 @@ impl Stage {
         };
         let client = &self.server.client;
         let decision = given(client.post("/api/learning/decide", &json!({"agent_id": self.agent})).await)?;
+        if let Some(token) = decision["shadow"]["token"].as_str() {
+            let mut beside = json!({"agent_id": self.agent, "token": token, "output": "four"});
+            if bad {
+                beside["error"] = json!("timeout");
+            }
+            given(client.post("/api/learning/executions", &beside).await)?;
+        }
         let fails = bad && decision["version"] == version;
         let mut body = json!({"agent_id": self.agent, "decision_id": decision["decision_id"]});
         if fails {
@@ -128,6 +142,8 @@ impl Stage {
         match state.as_str().unwrap() {
             "promoted" => assert_eq!(served, [true].into(), "{record}"),
             "rolled_back" => assert_eq!(served, [false].into(), "{record}"),
+            // In the shadow nobody is served it.
+            _ if record["rollout"]["shadow"] == true => assert_eq!(served, [false].into(), "{record}"),
             _ => assert_eq!(served, [false, true].into(), "{record}"),
         }
         record["rollout"].clone()
@@ -170,6 +186,29 @@ async fn rollouts(place: Place, name: &str) {
     stage.until(&id, &worse, true, |rollout| rollout["state"] == "rolled_back").await;
     stage = stage.kill().await;
     assert_eq!(stage.consistent(&id, &worse).await["state"], "rolled_back");
+
+    // In the shadow: what was compared is still known, and what is to come goes on.
+    let shadow = json!({"shadow": {"share": 1.0, "seconds": 1, "minimum_pairs": 40}});
+    let quiet = stage.version("quiet").await;
+    let id = stage.start_with(&quiet, &shadow).await;
+    stage.traffic(20, &quiet, false).await;
+    let pairs = |rollout: &Value| rollout["evidence"]["shadow"]["pairs"].as_u64().unwrap();
+    let before = pairs(&stage.rollout(&id).await);
+    stage = stage.kill().await;
+    let found = stage.consistent(&id, &quiet).await;
+    assert_eq!(found["shadow"], true);
+    assert!(before > 0);
+    assert_eq!(pairs(&found), before, "what was acknowledged is compared, and once");
+    stage.until(&id, &quiet, false, |rollout| rollout["shadow"] == false).await;
+    stage = stage.kill().await;
+    assert_eq!(stage.consistent(&id, &quiet).await["shadow"], false);
+    stage.post(&format!("/api/learning/rollouts/{id}/rollback"), json!({"reason": "next"})).await;
+    let loud = stage.version("loud").await;
+    let id = stage.start_with(&loud, &shadow).await;
+    stage.until(&id, &loud, true, |rollout| rollout["state"] == "rolled_back").await;
+    stage = stage.kill().await;
+    let after = stage.consistent(&id, &loud).await;
+    assert_eq!((&after["state"], &after["shadow"]), (&json!("rolled_back"), &json!(true)));
 
     // Wherever it happens to be.
     for cycle in 0..cycles(2) {
