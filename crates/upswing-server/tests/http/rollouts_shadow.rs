@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rollouts::{quick, rollout_path};
-use crate::support::{World, merge, on_both_with_clock};
+use crate::support::{Answer, World, merge, on_both_with_clock};
 
 /// What only the shadow says: no text of it is kept.
 const SAID: &str = "the shadow alone says heliotrope";
@@ -23,7 +23,7 @@ struct Pair {
 
 impl World {
     /// Reports what ran beside a decision.
-    async fn shadow(&self, named: &Value, more: &Value) -> crate::support::Answer {
+    async fn shadow(&self, named: &Value, more: &Value) -> Answer {
         let mut body = json!({"agent_id": self.agent, "token": named["token"], "origin": "shadow"});
         merge(&mut body, more);
         self.post("/api/learning/executions", &body).await
@@ -232,8 +232,17 @@ async fn a_shadow_without_reports_goes_nowhere_and_is_held_at_the_deadline() {
 
 #[tokio::test]
 async fn what_runs_in_a_shadow_moves_nothing_but_its_comparison() {
-    on_both_with_clock("what_runs_in_a_shadow_moves_nothing_but_its_comparison", async |world, _clock| {
+    on_both_with_clock("what_runs_in_a_shadow_moves_nothing_but_its_comparison", async |world, clock| {
+        world.live().await;
+        for n in 900..920 {
+            world.decide(&json!({"decision_id": numbered(n)})).await;
+        }
+        clock.advance_seconds(1);
         world.rollout(&plan()).await;
+        // What was decided before is asked for again, and is nothing to compare with.
+        for n in 900..920 {
+            assert!(world.decide(&json!({"decision_id": numbered(n)})).await["shadow"].is_null());
+        }
         let mut named = Vec::new();
         for n in 0..30 {
             let decision = world.decide(&json!({"decision_id": numbered(n)})).await;
@@ -335,6 +344,14 @@ async fn a_pair_is_proven_by_its_token_and_by_nothing_else() {
         let again = world.shadow(named, &json!({"id": named["execution_id"], "decision_id": one["decision_id"]})).await;
         again.problem(409, "id_conflict");
         assert_eq!(world.shadow(named, &json!({})).await.expect(200)["status"], "duplicate");
+        // A key that stands for the id does not rename it.
+        let body = json!({"agent_id": world.agent, "token": named["token"], "origin": "shadow"});
+        let keyed = world
+            .request(reqwest::Method::POST, path)
+            .bearer_auth(&world.admin)
+            .header("idempotency-key", "again")
+            .json(&body);
+        assert_eq!(Answer::of(keyed).await.expect(200)["id"], named["execution_id"]);
         let batch = json!([{"agent_id": world.agent, "token": two["shadow"]["token"]}, claimed]);
         let batch = world.post(path, &batch).await.expect(200);
         assert_eq!((&batch["accepted"], &batch["rejected"][0]["index"]), (&json!(1), &json!(1)), "{batch}");

@@ -69,7 +69,9 @@ pub(crate) async fn piece(
         return Ok(ShadowPiece { pairs: Vec::new(), to: from, complete: true });
     }
     let shadows = "s.organisation = $1 AND s.rollout = $2 AND s.compared_with IS NULL";
-    let executions = "e.organisation = $1 AND e.agent = $3 AND e.position > 0";
+    // Who reports the new version's run as the decision's does not make it what was served.
+    let executions =
+        "e.organisation = $1 AND e.agent = $3 AND e.position > 0 AND (e.version IS NULL OR e.version <> $6)";
     // Most executions have their decision's id; those that have another are found by an index of their own.
     let same = "e.id = s.decision";
     let another = "e.decision = s.decision AND e.decision <> e.id";
@@ -84,8 +86,14 @@ pub(crate) async fn piece(
     let sql = [(same, fresh), (another, fresh), (same, waited), (another, waited)]
         .map(|(paired, range)| select(paired, range))
         .join(" UNION ALL ");
-    let parameters =
-        vec![organisation.into(), rollout.id.into(), rollout.agent.into(), from.into(), to.into()];
+    let parameters = vec![
+        organisation.into(),
+        rollout.id.into(),
+        rollout.agent.into(),
+        from.into(),
+        to.into(),
+        rollout.version.into(),
+    ];
     // Of several executions of one decision the first counts.
     let mut found: BTreeMap<DecisionId, (Position, Position, ShadowPair)> = BTreeMap::new();
     for row in connection.query(&sql, parameters).await? {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use upswing_domain::{
-    DecisionId, ExecutionId, Purpose, Rollout, RolloutId, RolloutPlan, RolloutState, ShadowExecution,
-    ShadowStage,
+    Decision, DecisionId, ExecutionId, Purpose, Rollout, RolloutId, RolloutPlan, RolloutState,
+    ShadowExecution, ShadowStage,
 };
 use upswing_store::{Ack, Event, ShadowProgress, StoreError};
 use uuid::Uuid;
@@ -35,6 +35,11 @@ impl World {
         let rollout = self.store.start_rollout(actor(), rollout, serde_json::Value::Null).await.unwrap();
         assert!(rollout.shadow);
         rollout
+    }
+
+    /// A decision for the version that serves.
+    fn served(&self, id: u128) -> Event {
+        Event::Decision(Decision { version: self.versions[0], ..self.decision(id) })
     }
 
     fn beside(&self, rollout: &Rollout, decision: u128, output: &str) -> ShadowExecution {
@@ -77,7 +82,7 @@ async fn each_pair_is_read_once_when_it_is_complete() {
     on_both("each_pair_is_read_once_when_it_is_complete", async |database| {
         let world = World::new(&database).await;
         let rollout = world.shadowed().await;
-        let decided = |id: u128| Event::Decision(world.decision(id));
+        let decided = |id: u128| world.served(id);
         let ran = |id: u128| execution(world.execution(id));
         world.write((1..=6).map(decided).collect()).await;
 
@@ -107,6 +112,13 @@ async fn each_pair_is_read_once_when_it_is_complete() {
         assert_eq!(fold(&world, &rollout).await, [(5, None)], "nobody said what came out");
         world.write(vec![ran(5), shadow(world.beside(&rollout, 4, "answer"))]).await;
         assert_eq!(fold(&world, &rollout).await, [(4, Some(true))]);
+
+        // What claims to be the decision's, but ran the new version, is not what was served.
+        let mut claimed = world.execution(60);
+        claimed.decision = Some(DecisionId(Uuid::from_u128(6)));
+        claimed.version = Some(rollout.version);
+        world.write(vec![execution(claimed), shadow(world.beside(&rollout, 6, "answer"))]).await;
+        assert_eq!(fold(&world, &rollout).await, []);
 
         let kept = world.store.shadow_pairs(world.organisation, rollout.id, None, 10).await.unwrap();
         let pairs: Vec<_> =
@@ -153,7 +165,7 @@ async fn a_shadow_is_stored_once_and_of_two_who_fold_one_saves() {
         of_somebody.subject = Some(subject);
         assert_eq!(world.write(vec![shadow(of_somebody)]).await, [Ack::NoConsent(Purpose::Learning)]);
 
-        world.write(vec![Event::Decision(world.decision(1)), execution(world.execution(1))]).await;
+        world.write(vec![world.served(1), execution(world.execution(1))]).await;
         let before = world.store.shadow_progress(world.organisation, rollout.id).await.unwrap().unwrap();
         assert_eq!((before.revision, &before.state), (0, &None));
         let piece = world.store.shadow_piece(world.organisation, &rollout, before.position).await.unwrap();

@@ -155,9 +155,8 @@ pub(crate) async fn report(
     let organisation = caller.organisation();
     let key = batch::idempotency_key(&headers, organisation.0, "execution")?;
     match batch::read::<ExecutionRequest>(&headers, &body)? {
-        Items::One(mut request) => {
-            request.id = request.id.or(key);
-            let Prepared { id, agent, proof, event } = prepare(&app, &caller, *request)?;
+        Items::One(request) => {
+            let Prepared { id, agent, proof, event } = prepare(&app, &caller, *request, key)?;
             let shadow = matches!(event, Event::Shadow { .. });
             let acks = app.store.write(organisation, app.now(), vec![event]).await?;
             let ack = acks.into_iter().next().ok_or_else(|| Problem::internal("a write was not answered"))?;
@@ -178,7 +177,7 @@ pub(crate) async fn report(
             let mut events = Vec::with_capacity(items.len());
             let mut places = Vec::with_capacity(items.len());
             for (index, item) in items.into_iter().enumerate() {
-                match item.and_then(|request| prepare(&app, &caller, request)) {
+                match item.and_then(|request| prepare(&app, &caller, request, None)) {
                     Ok(prepared) => {
                         places.push((index, prepared.id.0));
                         events.push(prepared.event);
@@ -240,8 +239,13 @@ pub(super) fn refusal(ack: Ack, noun: &str, id: Uuid) -> Problem {
     }
 }
 
-/// Checks one item and makes it an event.
-fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<Prepared, Problem> {
+/// Checks one item and makes it an event; `key` stands for its id where it has none.
+fn prepare(
+    app: &App,
+    caller: &Caller,
+    mut request: ExecutionRequest,
+    key: Option<Uuid>,
+) -> Result<Prepared, Problem> {
     let organisation = caller.organisation();
     let agent = app
         .registry
@@ -278,7 +282,7 @@ fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<
         decision = proved;
     }
     let now = app.now();
-    let id = request.id.or(decision.map(|id| id.0)).unwrap_or_else(|| ids::fresh(now));
+    let id = request.id.or(key).or(decision.map(|id| id.0)).unwrap_or_else(|| ids::fresh(now));
     let pseudonym = |identity: &Option<String>| {
         identity.as_ref().map(|identity| app.keyring.pseudonym(organisation, identity))
     };
@@ -318,7 +322,8 @@ fn prepare(app: &App, caller: &Caller, mut request: ExecutionRequest) -> Result<
     })
 }
 
-/// What ran beside a decision, as its token proves it. Of texts only what the comparison needs goes on from here.
+/// What ran beside a decision, as its token proves it; the token names it, whatever key it is sent with. Of texts only what the
+/// comparison needs goes on from here.
 fn beside(
     app: &App,
     caller: &Caller,

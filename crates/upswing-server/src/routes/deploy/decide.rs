@@ -318,7 +318,9 @@ async fn named(
 fn shadow<'a>(serving: &'a Serving, decision: &Decision) -> Option<(RolloutId, &'a Arm)> {
     let decided = matches!(decision.reason, DecisionReason::Policy | DecisionReason::Champion);
     let mut rollouts = serving.state.rollouts.iter().filter(|_| decided && decision.origin.teaches());
-    let rollout = rollouts.find(|rollout| rollout.shadows(decision.id))?;
+    // What was decided before is asked for again: its execution may be long over.
+    let rollout = rollouts.find(|rollout| decision.decided_at >= rollout.created_at)?;
+    let rollout = Some(rollout).filter(|rollout| rollout.shadows(decision.id))?;
     let arm = serving.arm(rollout.version).filter(|arm| arm.version != decision.version)?;
     Some((rollout.id, arm))
 }
