@@ -1,15 +1,15 @@
 //! Shadows of rollouts: pairs of executions on the same decision, read in order and kept all together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use upswing_domain::{
     AgentId, DecisionId, Did, ExecutionId, OrganisationId, Position, Rollout, RolloutId, ShadowPair,
-    Timestamp,
+    Timestamp, VersionId,
 };
 
 use crate::collect::rows;
-use crate::engine::Connection;
-use crate::value::Row;
+use crate::engine::{Connection, tables};
+use crate::value::{Row, Value};
 use crate::{ShadowPiece, ShadowProgress, StoreError, StoredPair};
 
 /// Positions that one piece covers.
@@ -51,12 +51,8 @@ pub(crate) async fn progress(
         .transpose()
 }
 
-/// What both did, in the order of the columns of [`piece`].
-const PAIR: &str = "s.decision, e.id, s.position, e.position, e.metrics, e.error IS NOT NULL, s.metrics, \
-                    s.error IS NOT NULL, e.output, s.output";
-
 /// The pairs that became complete after a position, in the order in which they did: a shadow that came to an execution that was
-/// there, and an execution that came to a shadow.
+/// there, and an execution that came to a shadow. Each step goes from keys to rows: what it costs follows from what is new.
 pub(crate) async fn piece(
     connection: &mut Connection,
     organisation: OrganisationId,
@@ -68,55 +64,89 @@ pub(crate) async fn piece(
     if to <= from {
         return Ok(ShadowPiece { pairs: Vec::new(), to: from, complete: true });
     }
-    let shadows = "s.organisation = $1 AND s.rollout = $2 AND s.compared_with IS NULL";
-    // Who reports the new version's run as the decision's does not make it what was served.
-    let executions =
-        "e.organisation = $1 AND e.agent = $3 AND e.position > 0 AND (e.version IS NULL OR e.version <> $6)";
-    // Most executions have their decision's id; those that have another are found by an index of their own.
-    let same = "e.id = s.decision";
-    let another = "e.decision = s.decision AND e.decision <> e.id";
-    let select = |paired: &str, range: &str| {
-        format!(
-            "SELECT {PAIR} FROM shadow_execution s JOIN execution e ON e.organisation = s.organisation AND {paired} \
-             WHERE {shadows} AND {executions} AND {range}"
-        )
-    };
-    let fresh = "s.position > $4 AND s.position <= $5 AND e.position <= $5";
-    let waited = "e.position > $4 AND e.position <= $5 AND s.position <= $4";
-    let sql = [(same, fresh), (another, fresh), (same, waited), (another, waited)]
-        .map(|(paired, range)| select(paired, range))
-        .join(" UNION ALL ");
-    let parameters = vec![
-        organisation.into(),
-        rollout.id.into(),
-        rollout.agent.into(),
-        from.into(),
-        to.into(),
-        rollout.version.into(),
-    ];
-    // Of several executions of one decision the first counts.
-    let mut found: BTreeMap<DecisionId, (Position, Position, ShadowPair)> = BTreeMap::new();
-    for row in connection.query(&sql, parameters).await? {
-        let (shadow, execution, pair) = read(row)?;
-        let first = found.get(&pair.decision).is_none_or(|(_, known, _)| execution < *known);
-        if first {
-            found.insert(pair.decision, (shadow, execution, pair));
+    let range = |of: Value| vec![organisation.into(), of, from.into(), to.into()];
+    let sql = "SELECT decision FROM shadow_execution WHERE organisation = $1 AND rollout = $2 AND position > $3 \
+               AND position <= $4 AND compared_with IS NULL";
+    let mut decisions = BTreeSet::new();
+    for mut row in connection.query(sql, range(rollout.id.into())).await? {
+        decisions.insert(row.take::<DecisionId>()?);
+    }
+    let sql = "SELECT COALESCE(decision, id) FROM execution WHERE organisation = $1 AND agent = $2 AND position > $3 \
+               AND position <= $4 AND position > 0";
+    for mut row in connection.query(sql, range(rollout.agent.into())).await? {
+        decisions.insert(row.take()?);
+    }
+    let keys = decisions.iter().map(|id| vec![organisation.into(), rollout.id.into(), (*id).into()]);
+    let mut waiting: BTreeMap<DecisionId, (Position, Ran)> = BTreeMap::new();
+    for mut row in connection.look_up(&tables::SHADOW_WAITING, keys.collect()).await? {
+        let (decision, position) = (row.take()?, row.take::<Position>()?);
+        let ran = Ran::read(&mut row)?;
+        if position <= to {
+            waiting.insert(decision, (position, ran));
         }
     }
-    let mut pairs: Vec<_> = found.into_values().collect();
-    pairs.sort_unstable_by_key(|(shadow, execution, _)| shadow.max(execution).0);
+    let served = served(connection, organisation, rollout, waiting.keys().copied(), to).await?;
+    let mut pairs = Vec::new();
+    for (decision, (position, shadow)) in waiting {
+        let Some((served_at, execution, current)) = served.get(&decision) else { continue };
+        let same = same(current.output.as_ref(), shadow.output.as_ref());
+        let (current, shadow) = (current.did(), shadow.did());
+        let pair = ShadowPair { decision, execution: *execution, current, shadow, same };
+        pairs.push((position.max(*served_at), *served_at, pair));
+    }
+    pairs.sort_unstable_by_key(|(complete, served_at, _)| (*complete, *served_at));
     let pairs = pairs.into_iter().map(|(_, _, pair)| pair).collect();
     Ok(ShadowPiece { pairs, to, complete: to == head })
 }
 
-fn read(mut row: Row) -> Result<(Position, Position, ShadowPair), StoreError> {
-    let (decision, execution) = (row.take::<DecisionId>()?, row.take::<ExecutionId>()?);
-    let positions: [Position; 2] = [row.take()?, row.take()?];
-    let mut did = || Ok::<_, StoreError>(Did { metrics: rows::metrics(row.take()?)?, failed: row.take()? });
-    let (current, shadow) = (did()?, did()?);
-    let same = same(&mut row)?;
-    let [of_shadow, of_execution] = positions;
-    Ok((of_shadow, of_execution, ShadowPair { decision, execution, current, shadow, same }))
+/// What an execution, or a shadow, did.
+struct Ran {
+    error: Option<String>,
+    metrics: BTreeMap<String, f64>,
+    /// The keyed hash of what came out.
+    output: Option<Vec<u8>>,
+}
+
+impl Ran {
+    fn read(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self { error: row.take()?, metrics: rows::metrics(row.take()?)?, output: row.take()? })
+    }
+
+    fn did(&self) -> Did {
+        Did { failed: self.error.is_some(), metrics: self.metrics.clone() }
+    }
+}
+
+/// Whether both said the same, from the keyed hashes of what they said.
+fn same(current: Option<&Vec<u8>>, shadow: Option<&Vec<u8>>) -> Option<bool> {
+    current.zip(shadow).map(|(current, shadow)| current == shadow)
+}
+
+/// The execution of what was served for each decision: of several the first. Who reports the new version's run as the decision's
+/// does not make it what was served.
+async fn served(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    rollout: &Rollout,
+    decisions: impl Iterator<Item = DecisionId>,
+    to: Position,
+) -> Result<BTreeMap<DecisionId, (Position, ExecutionId, Ran)>, StoreError> {
+    let keys: Vec<Vec<Value>> = decisions.map(|id| vec![organisation.into(), id.into()]).collect();
+    // Most executions have their decision's id; those that have another are found by an index of their own.
+    let mut rows = connection.look_up(&tables::SERVED_EXECUTION, keys.clone()).await?;
+    rows.extend(connection.look_up(&tables::SERVED_FOLLOWING, keys).await?);
+    let mut found: BTreeMap<DecisionId, (Position, ExecutionId, Ran)> = BTreeMap::new();
+    for mut row in rows {
+        let (decision, execution, position) = (row.take()?, row.take()?, row.take::<Position>()?);
+        let (agent, version): (AgentId, Option<VersionId>) = (row.take()?, row.take()?);
+        let counts = agent == rollout.agent
+            && version != Some(rollout.version)
+            && (Position(1)..=to).contains(&position);
+        if counts && found.get(&decision).is_none_or(|(first, _, _)| position < *first) {
+            found.insert(decision, (position, execution, Ran::read(&mut row)?));
+        }
+    }
+    Ok(found)
 }
 
 /// The pairs of a rollout's shadow that were compared, newest first, before a position.
@@ -127,35 +157,33 @@ pub(crate) async fn pairs(
     before: Option<Position>,
     limit: usize,
 ) -> Result<Vec<StoredPair>, StoreError> {
-    let sql = "SELECT s.position, s.decision, e.id, e.error, e.metrics, s.error, s.metrics, e.output, s.output                FROM shadow_execution s JOIN execution e ON e.organisation = s.organisation AND e.id = s.compared_with                WHERE s.organisation = $1 AND s.rollout = $2 AND s.position < $3 ORDER BY s.position DESC LIMIT $4";
+    let sql = "SELECT position, decision, compared_with, error, metrics, output FROM shadow_execution \
+               WHERE organisation = $1 AND rollout = $2 AND position < $3 AND compared_with IS NOT NULL \
+               ORDER BY position DESC LIMIT $4";
     let values = vec![
         organisation.into(),
         rollout.into(),
         before.unwrap_or(Position(i64::MAX)).into(),
         i64::try_from(limit).unwrap_or(i64::MAX).into(),
     ];
-    let rows = connection.query(sql, values).await?;
-    rows.into_iter()
-        .map(|mut row| {
-            Ok(StoredPair {
-                position: row.take()?,
-                decision: row.take()?,
-                execution: row.take()?,
-                current: (row.take()?, rows::metrics(row.take()?)?),
-                shadow: (row.take()?, rows::metrics(row.take()?)?),
-                same: same(&mut row)?,
-            })
-        })
-        .collect()
-}
-
-/// Whether both said the same, from the keyed hashes of what they said.
-fn same(row: &mut Row) -> Result<Option<bool>, StoreError> {
-    let outputs: [Option<Vec<u8>>; 2] = [row.take()?, row.take()?];
-    Ok(match outputs {
-        [Some(current), Some(shadow)] => Some(current == shadow),
-        _ => None,
-    })
+    let mut shadows = Vec::new();
+    for mut row in connection.query(sql, values).await? {
+        let (position, decision, execution) = (row.take()?, row.take()?, row.take::<ExecutionId>()?);
+        shadows.push((position, decision, execution, Ran::read(&mut row)?));
+    }
+    let keys = shadows.iter().map(|(_, _, execution, _)| vec![organisation.into(), (*execution).into()]);
+    let mut served: BTreeMap<ExecutionId, Ran> = BTreeMap::new();
+    for mut row in connection.look_up(&tables::COMPARED_EXECUTION, keys.collect()).await? {
+        served.insert(row.take()?, Ran::read(&mut row)?);
+    }
+    let pair = |(position, decision, execution, shadow): (Position, DecisionId, ExecutionId, Ran)| {
+        // What has been erased since is no pair any more.
+        let current = served.remove(&execution)?;
+        let same = same(current.output.as_ref(), shadow.output.as_ref());
+        let (current, shadow) = ((current.error, current.metrics), (shadow.error, shadow.metrics));
+        Some(StoredPair { position, decision, execution, current, shadow, same })
+    };
+    Ok(shadows.into_iter().filter_map(pair).collect())
 }
 
 /// Saves what a piece came to; nothing where somebody else has saved since `before`.

@@ -378,6 +378,16 @@ tables! {
     SHADOW_FACTS: Lookup = Lookup::new("shadow_execution",
         "t.organisation, t.rollout, t.decision, t.position, t.fingerprint",
         &[("organisation", Uuid), ("rollout", Uuid), ("decision", Uuid)], "");
+    SHADOW_WAITING: Lookup = Lookup::new("shadow_execution",
+        "t.decision, t.position, t.error, t.metrics, t.output",
+        &[("organisation", Uuid), ("rollout", Uuid), ("decision", Uuid)], "AND t.compared_with IS NULL");
+    SERVED_EXECUTION: Lookup = Lookup::new("execution",
+        "t.id, t.id, t.position, t.agent, t.version, t.error, t.metrics, t.output",
+        BY_ID, "AND (t.decision IS NULL OR t.decision = t.id)");
+    SERVED_FOLLOWING: Lookup = Lookup::new("execution",
+        "t.decision, t.id, t.position, t.agent, t.version, t.error, t.metrics, t.output",
+        &[("organisation", Uuid), ("decision", Uuid)], "AND t.decision <> t.id");
+    COMPARED_EXECUTION: Lookup = Lookup::new("execution", "t.id, t.error, t.metrics, t.output", BY_ID, "");
     // Those that have another id than the decision they followed from.
     FOLLOWING_EXECUTIONS: Lookup = Lookup::new("execution",
         "t.organisation, t.id, t.position, t.agent, t.decision, t.version, t.origin, t.occurred_at, \
