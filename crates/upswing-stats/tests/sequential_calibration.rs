@@ -5,7 +5,8 @@
 
 use upswing_stats::sequential::{
     Alpha, Arm, AsymptoticSequence, BernoulliKtTest, BernoulliSequence, BernsteinSequence, BettingSequence,
-    DoublyRobust, Grid, HoeffdingSequence, Margin, NonInferiorityTest, Prediction, RandomisationTest, Sides,
+    DoublyRobust, Grid, HoeffdingSequence, Margin, NonInferiorityTest, PairedInterval, PairedTest,
+    Prediction, RandomisationTest, Sides,
 };
 
 const STREAMS: u32 = 400;
@@ -113,5 +114,51 @@ fn sequences_miss_the_mean_in_at_most_alpha_of_streams() {
         ["hedged", "Kelly", "Bernstein", "Hoeffding", "halved", "counts"].into_iter().zip(errors)
     {
         at_most_alpha(what, errors);
+    }
+}
+
+#[test]
+fn pairs_of_versions_that_are_alike_are_told_apart_in_at_most_alpha_of_streams() {
+    let mut random = Random(7);
+    let (mut alarms, mut missed) = (0, 0);
+    for _ in 0..STREAMS {
+        let (mut test, mut interval) = (PairedTest::default(), PairedInterval::default());
+        let (mut alarm, mut outside) = (false, false);
+        for unit in 0..UNITS {
+            // Inputs are as hard as they are: what both fail on has the same cause, and drifts.
+            let hard = random.event(0.3 + 0.2 * (f64::from(unit) / 40.0).sin());
+            let rate = 0.05 + 0.3 * hard;
+            let difference = random.event(rate) - random.event(rate);
+            test.observe(difference).unwrap();
+            interval.observe(0.5 + difference / 2.0).unwrap();
+            alarm |= test.log_e() >= alpha().log_threshold();
+            let [low, high] = interval.interval(alpha()).unwrap();
+            outside |= !(low..=high).contains(&0.5);
+        }
+        alarms += u32::from(alarm);
+        missed += u32::from(outside);
+    }
+    at_most_alpha("pairs", alarms);
+    at_most_alpha("the interval of pairs", missed);
+}
+
+/// What docs/rollouts.md says of how many pairs it takes. A run ends at 39 to 1, where a rollout with alpha 0.05 is taken back.
+#[test]
+fn what_fails_more_often_is_found_within_the_pairs_that_the_documentation_names() {
+    let mut random = Random(8);
+    // Rounded up there. A median of 400 streams has a standard error of some 4 %: three are allowed.
+    for (failing, documented) in [(0.03, 450.0), (0.1, 100.0), (0.5, 20.0)] {
+        let mut runs: Vec<u64> = (0..STREAMS)
+            .map(|_| {
+                let mut test = PairedTest::default();
+                while test.log_e() < 39_f64.ln() {
+                    test.observe(random.event(failing) - random.event(0.005)).unwrap();
+                }
+                test.pairs()
+            })
+            .collect();
+        runs.sort_unstable();
+        let median = runs[runs.len() / 2];
+        assert!(median as f64 <= 1.12 * documented, "{failing}: {median}");
     }
 }
