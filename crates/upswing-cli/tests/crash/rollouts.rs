@@ -1,5 +1,6 @@
 //! `kill -9` in every state of a rollout, and in the middle of its transitions: it goes on where it was.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -119,8 +120,21 @@ impl Stage {
 
     /// What stands is consistent: transitions follow each other, and what is served is what the state says.
     async fn consistent(&self, id: &str, version: &str) -> Value {
-        let record =
-            self.server.client.expect("GET", &format!("/api/learning/rollouts/{id}/record"), None).await;
+        let path = format!("/api/learning/rollouts/{id}/record");
+        let (mut record, mut served);
+        loop {
+            record = self.server.client.expect("GET", &path, None).await;
+            served = BTreeSet::new();
+            for _ in 0..30 {
+                let decision = self.post("/api/learning/decide", json!({"agent_id": self.agent})).await;
+                served.insert(decision["version"] == version);
+            }
+            // What moved meanwhile is looked at again.
+            let after = self.server.client.expect("GET", &path, None).await;
+            if after["decisions"] == record["decisions"] {
+                break;
+            }
+        }
         let decisions = record["decisions"].as_array().unwrap();
         let state = &record["rollout"]["state"];
         assert_eq!(&decisions.last().unwrap()["state"], state, "{record}");
@@ -134,11 +148,6 @@ impl Stage {
             usize::from(matches!(state.as_str().unwrap(), "promoted" | "rolled_back")),
             "{record}"
         );
-        let mut served = std::collections::BTreeSet::new();
-        for _ in 0..30 {
-            let decision = self.post("/api/learning/decide", json!({"agent_id": self.agent})).await;
-            served.insert(decision["version"] == version);
-        }
         match state.as_str().unwrap() {
             "promoted" => assert_eq!(served, [true].into(), "{record}"),
             "rolled_back" => assert_eq!(served, [false].into(), "{record}"),
