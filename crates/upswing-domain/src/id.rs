@@ -138,6 +138,22 @@ impl FromStr for Pseudonym {
     }
 }
 
+/// What went into a run, known only by a keyed hash that differs between organisations. Shown as 64 hexadecimal
+/// characters, of which the first four name the key it was made with, so that keys can be rotated.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputHash(pub [u8; 32]);
+
+impl fmt::Display for InputHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+impl fmt::Debug for InputHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InputHash({})", &hex(&self.0)[..12])
+    }
+}
+
 /// A place in an organisation's commit-ordered sequence of events. The first event has position 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -41,7 +41,8 @@ pub use experiment::{
 pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType, Payload, Standing};
 pub use findings::{Enrichment, Findings, Flag};
 pub use id::{
-    AgentId, DecisionId, ExecutionId, FeedbackId, KeyId, OrganisationId, Position, Pseudonym, VersionId,
+    AgentId, DecisionId, ExecutionId, FeedbackId, InputHash, KeyId, OrganisationId, Position, Pseudonym,
+    VersionId,
 };
 pub use implicit::{
     Abandon, Behaviour, ContentReading, Copy, Edit, ItemEngagement, Navigation, Reading, Regenerate, Search,

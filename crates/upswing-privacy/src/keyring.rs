@@ -1,6 +1,6 @@
 //! The master key, outside of the database: key ids, rotation, and everything that derives from it.
 
-use upswing_domain::{OrganisationId, Pseudonym};
+use upswing_domain::{InputHash, OrganisationId, Pseudonym};
 
 /// A keyed hash of what a client sent, with the id of the key it was made with.
 pub type Fingerprint = [u8; 18];
@@ -21,6 +21,7 @@ struct MasterKey {
     content: [u8; 32],
     audit: [u8; 32],
     sketch: [u8; 32],
+    input: [u8; 32],
     api_key: [u8; 32],
     token: [u8; 32],
     check: [u8; 32],
@@ -140,6 +141,20 @@ impl Keyring {
         *blake3::keyed_hash(&self.current().sketch, organisation.0.as_bytes()).as_bytes()
     }
 
+    /// What an input is recognised by where it is not kept itself: equal inputs of one organisation, under one name, have
+    /// one hash. Keyed, because a plain hash of what somebody else may have, an advertisement or a person's papers, is
+    /// found by hashing guesses.
+    pub fn input_hash(&self, organisation: OrganisationId, name: &str, input: &[u8]) -> InputHash {
+        let key = self.current();
+        let mut hasher = blake3::Hasher::new_keyed(&key.input);
+        // No name has a zero byte: where it ends is certain.
+        hasher.update(organisation.0.as_bytes()).update(name.as_bytes()).update(&[0]).update(input);
+        let mut out = [0; 32];
+        out[..2].copy_from_slice(&key.id.to_be_bytes());
+        out[2..].copy_from_slice(&hasher.finalize().as_bytes()[..30]);
+        InputHash(out)
+    }
+
     /// Fingerprints of a client's canonical fields, the one to store first, then one for each older key.
     pub fn fingerprints(&self, organisation: OrganisationId, canonical: &[u8]) -> Vec<Fingerprint> {
         self.keys.iter().map(|k| keyed(k.id, &k.fingerprint, organisation, canonical)).collect()
@@ -180,6 +195,7 @@ impl MasterKey {
             content: derive("upswing 2026 content"),
             audit: derive("upswing 2026 audit"),
             sketch: derive("upswing 2026 sketch"),
+            input: derive("upswing 2026 input"),
             api_key: derive("upswing 2026 api key"),
             token: derive("upswing 2026 token"),
             check: derive("upswing 2026 check"),
@@ -234,6 +250,23 @@ mod tests {
         let of = |n| ring.pseudonym(OrganisationId(Uuid::from_u128(n)), "ada");
         assert_ne!(of(1), of(2));
         assert_eq!(of(1), of(1));
+    }
+
+    #[test]
+    fn an_input_is_recognised_within_its_organisation_and_name() {
+        let ring = Keyring::generate().unwrap();
+        let of = |n, name, input: &str| {
+            ring.input_hash(OrganisationId(Uuid::from_u128(n)), name, input.as_bytes()).to_string()
+        };
+        let hash = of(1, "input_resume", "x");
+        assert_eq!(hash.len(), 64);
+        assert_eq!(hash, of(1, "input_resume", "x"));
+        for other in [of(2, "input_resume", "x"), of(1, "job_description", "x"), of(1, "input_resume", "y")] {
+            assert_ne!(hash, other);
+        }
+        let another = Keyring::generate().unwrap();
+        let elsewhere = another.input_hash(OrganisationId(Uuid::from_u128(1)), "input_resume", b"x");
+        assert_ne!(hash, elsewhere.to_string(), "without the key nobody can try guesses");
     }
 
     #[test]

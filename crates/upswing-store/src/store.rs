@@ -1,6 +1,6 @@
 //! The store's public surface.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use upswing_domain::{
     AgentId, Assignment, Consent, ConsentRule, Decision, DecisionId, ExecutionId, Experiment,
-    ExperimentAction, ExperimentId, FeedbackId, KeyId, OrganisationId, PolicyConfig, Position, Pseudonym,
-    Purpose, RewardDefinition, Rollout, RolloutId, Timestamp, Transition, Version, VersionId,
+    ExperimentAction, ExperimentId, FeedbackId, InputHash, KeyId, OrganisationId, PolicyConfig, Position,
+    Pseudonym, Purpose, RewardDefinition, Rollout, RolloutId, Timestamp, Transition, Version, VersionId,
 };
 
-use crate::collect::{Item, export, read as collect, refold, telemetry, trust};
+use crate::collect::{Item, export, input_hash, read as collect, refold, telemetry, trust};
 use crate::deploy::{agent, deployment, evidence, gate, rollout, shadow};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::evaluate::experiment::{self, Wanted};
@@ -262,6 +262,33 @@ impl Store {
         id: ExecutionId,
     ) -> Result<Option<StoredExecution>> {
         self.read(Some(organisation), boxed!(|c| collect::execution(c, organisation, id).await)).await
+    }
+
+    /// Keeps what went into an execution, by keyed hashes under the inputs' names. What is known of an input already stays.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn keep_input_hashes(
+        &self,
+        organisation: OrganisationId,
+        execution: ExecutionId,
+        hashes: BTreeMap<String, InputHash>,
+    ) -> Result<()> {
+        let scope = vec![organisation];
+        self.transact(scope, boxed!(|c| input_hash::keep(c, organisation, execution, &hashes).await)).await
+    }
+
+    /// What went into an execution, by keyed hashes under the inputs' names.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn input_hashes(
+        &self,
+        organisation: OrganisationId,
+        execution: ExecutionId,
+    ) -> Result<BTreeMap<String, InputHash>> {
+        self.read(Some(organisation), boxed!(|c| input_hash::of_execution(c, organisation, execution).await))
+            .await
     }
 
     /// A piece of feedback.

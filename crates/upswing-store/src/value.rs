@@ -1,7 +1,7 @@
 //! Values as they go to and come from either engine.
 
 use postgres_types::{IsNull, ToSql, Type, private::BytesMut};
-use upswing_domain::{Position, Pseudonym, Timestamp, VersionId};
+use upswing_domain::{InputHash, Position, Pseudonym, Timestamp, VersionId};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -106,6 +106,7 @@ from! {
     Position => |v| Self::I64(v.0),
     VersionId => |v| Self::Bytes(v.0.to_vec()),
     Pseudonym => |v| Self::Bytes(v.0.to_vec()),
+    InputHash => |v| Self::Bytes(v.0.to_vec()),
     [u8; 18] => |v| Self::Bytes(v.to_vec()),
     [u8; 32] => |v| Self::Bytes(v.to_vec()),
     upswing_domain::OrganisationId => |v| Self::Uuid(v.0),
@@ -289,6 +290,12 @@ impl FromValue for VersionId {
 impl FromValue for Pseudonym {
     fn from_value(value: Value) -> Result<Self, StoreError> {
         <[u8; 18]>::from_value(value).map(Self)
+    }
+}
+
+impl FromValue for InputHash {
+    fn from_value(value: Value) -> Result<Self, StoreError> {
+        <[u8; 32]>::from_value(value).map(Self)
     }
 }
 

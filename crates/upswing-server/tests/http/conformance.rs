@@ -217,6 +217,7 @@ fn wrong(kind: &str) -> &'static [(&'static str, Value)] {
             ("/user_feedback/rating", json!(9)),
             ("/user_feedback/accepted_changes", json!(1.5)),
             ("/user_feedback/callback_improvement", json!("yes")),
+            ("/input_resume", json!("a text")),
         ]
     });
     static INTERACTION: Cases = LazyLock::new(|| {
@@ -271,6 +272,75 @@ async fn a_record_becomes_an_execution_and_its_feedback() {
         let said = world.get(&format!("/api/learning/feedback/{said}")).await.expect(200);
         assert_eq!(said["metrics"], json!({"accepted_changes": 0.85, "callback_improvement": 1.0}));
         assert_eq!(said["feedback_text"], given["user_feedback"]["comments"]);
+    })
+    .await;
+}
+
+/// The documented table of optimisations has hashes of what went in, of 64 characters.
+#[tokio::test]
+async fn inputs_are_kept_as_hashes_beside_their_features() {
+    let name = "inputs_are_kept_as_hashes_beside_their_features";
+    let Some(all) = all() else { return skipped(name, SKIP) };
+    on_both(name, async |world| {
+        let send = async |change: &dyn Fn(&mut Value)| {
+            let mut given = body(&all, "1. **Optimization Metrics**");
+            given["optimization_id"] = json!(Uuid::now_v7());
+            change(&mut given);
+            let stored = world.post("/api/learning/records/optimization", &given).await.expect(201);
+            let path = format!("/api/learning/records/optimization/{}", stored["id"].as_str().unwrap());
+            let kept = world.get(&path).await.expect(200);
+            for field in ["input_resume_hash", "job_description_hash"] {
+                assert_eq!(kept[field], stored[field], "{field}");
+            }
+            (given, kept)
+        };
+        let hashes = |kept: &Value| (kept["input_resume_hash"].clone(), kept["job_description_hash"].clone());
+        let (_, first) = send(&|_| {}).await;
+        let (resume, job) = hashes(&first);
+        for hash in [&resume, &job] {
+            let text = hash.as_str().unwrap();
+            assert!(text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
+        }
+        assert_ne!(resume, job);
+        let (_, again) = send(&|_| {}).await;
+        assert_eq!(hashes(&again), (resume.clone(), job.clone()), "what went in is recognised");
+        let (_, longer) = send(&|given| given["input_resume"]["length"] = json!(1201)).await;
+        assert_ne!(longer["input_resume_hash"], resume);
+        assert_eq!(longer["job_description_hash"], job);
+
+        // A product that keeps the text to itself sends its own hash. Without the key nobody can try guesses: neither this
+        // hash nor one of the same guess is found in what is stored.
+        let own = "C0535E4BE2B79FFD93291305436BF889314E4A3FAEC05ECFFCBB7DF31AD9E51A";
+        let (given, kept) = send(&|given| given["input_resume_hash"] = json!(own)).await;
+        assert!(!kept.to_string().to_lowercase().contains(&own.to_lowercase()), "{kept}");
+        assert!(!world.database.dump().await.to_lowercase().contains(&own.to_lowercase()));
+        let (_, lower) = send(&|given| given["input_resume_hash"] = json!(own.to_lowercase())).await;
+        assert_eq!(lower["input_resume_hash"], kept["input_resume_hash"]);
+        let mut whole = kept["record"].clone();
+        assert_eq!(whole["input_resume_hash"], kept["input_resume_hash"]);
+        whole["input_resume_hash"] = given["input_resume_hash"].clone();
+        assert_eq!(whole, given, "the record says the rest as it came");
+        for wrong in [json!("c0535e4b"), json!("z".repeat(64)), json!(7)] {
+            let mut variant = given.clone();
+            variant["optimization_id"] = json!(Uuid::now_v7());
+            variant["input_resume_hash"] = wrong;
+            let answer = world.post("/api/learning/records/optimization", &variant).await;
+            assert_eq!(answer.status, 422, "{}", answer.text);
+        }
+
+        // What is not said has no hash.
+        let (_, none) = send(&|given| {
+            given.as_object_mut().unwrap().remove("input_resume");
+            given["job_description"] = json!({});
+        })
+        .await;
+        assert_eq!(hashes(&none), (Value::Null, Value::Null));
+
+        // Whoever may not read content sees the hash, which says nothing of it.
+        let path = format!("/api/learning/records/optimization/{}", first["id"].as_str().unwrap());
+        let seen = world.request(Method::GET, &path).bearer_auth(&world.member);
+        let seen = Answer::of(seen).await.expect(200);
+        assert_eq!((&seen["input_resume_hash"], &seen["record"]), (&resume, &Value::Null));
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 mod definition;
 pub(crate) mod export;
+pub(crate) mod input_hash;
 pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod refold;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0007_rollouts", include_str!("../../migrations/0007_rollouts.sql")),
     ("0008_enrichment", include_str!("../../migrations/0008_enrichment.sql")),
     ("0009_shadow", include_str!("../../migrations/0009_shadow.sql")),
+    ("0010_collect", include_str!("../../migrations/0010_collect.sql")),
 ];
 
 /// Which engine a text is for.

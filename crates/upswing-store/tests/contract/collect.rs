@@ -1,4 +1,6 @@
-use upswing_domain::{FeedbackSource, FeedbackType, Position, Reward};
+use std::collections::BTreeMap;
+
+use upswing_domain::{FeedbackSource, FeedbackType, InputHash, Position, Reward};
 use upswing_store::{Ack, Event};
 
 use crate::support::{World, execution, feedback, on_both};
@@ -274,6 +276,35 @@ async fn pages_walk_everything_once() {
         assert!(
             world.store.export_executions(world.organisation, nobody, None, 100).await.unwrap().is_empty()
         );
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn input_hashes_stay_as_they_are_first_known_and_are_their_organisations() {
+    let name = "input_hashes_stay_as_they_are_first_known_and_are_their_organisations";
+    on_both(name, |database| async move {
+        let world = World::new(&database).await;
+        let other = World::within(world.store.clone()).await;
+        let run = world.execution(1).id;
+        let of = |name: &str, byte: u8| BTreeMap::from([(name.to_owned(), InputHash([byte; 32]))]);
+        let keep = |world: &World, hashes| {
+            let (store, organisation) = (world.store.clone(), world.organisation);
+            async move { store.keep_input_hashes(organisation, run, hashes).await.unwrap() }
+        };
+        keep(&world, of("input_resume", 1)).await;
+        keep(&world, of("input_resume", 2)).await;
+        keep(&world, of("job_description", 3)).await;
+        let known = world.store.input_hashes(world.organisation, run).await.unwrap();
+        let mut expected = of("input_resume", 1);
+        expected.extend(of("job_description", 3));
+        assert_eq!(known, expected);
+        // The same id elsewhere is another execution.
+        assert_eq!(other.store.input_hashes(other.organisation, run).await.unwrap(), BTreeMap::new());
+        keep(&other, of("input_resume", 4)).await;
+        assert_eq!(world.store.input_hashes(world.organisation, run).await.unwrap(), expected);
         world.store.close().await;
         database
     })

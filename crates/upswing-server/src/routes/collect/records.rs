@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use upswing_domain::{
     AgentId, Context, ContextValue, Dimensions, Execution, ExecutionId, Feedback, FeedbackId, FeedbackSource,
-    FeedbackType, Invalid, Origin, Permission, Standing, Target, Timestamp,
+    FeedbackType, InputHash, Invalid, Origin, Permission, Standing, Target, Timestamp,
 };
 use upswing_privacy::redact::Redactor;
 use upswing_store::{Ack, Event};
@@ -57,6 +57,10 @@ pub(crate) struct OptimizationRecord {
     input_resume: Option<Features>,
     /// What it was made for.
     job_description: Option<JobDescription>,
+    /// A hash of the input, of 64 hexadecimal characters, where the product keeps the text to itself. Kept under a key.
+    input_resume_hash: Option<String>,
+    /// The same of what it was made for.
+    job_description_hash: Option<String>,
     /// What came out.
     optimization_result: OptimizationResult,
     /// How it was received.
@@ -232,6 +236,10 @@ pub(crate) struct RecordStoredResponse {
     execution_id: Uuid,
     /// The feedback that it is, or holds.
     feedback_id: Option<Uuid>,
+    /// What went into an `optimization`, by a keyed hash of 64 hexadecimal characters: equal inputs have equal ones.
+    input_resume_hash: Option<String>,
+    /// What an `optimization` was made for, likewise.
+    job_description_hash: Option<String>,
     /// The last place in the organisation's sequence.
     position: i64,
     /// `stored`, or `duplicate` when all of it had been stored before.
@@ -247,10 +255,18 @@ pub(crate) struct RecordResponse {
     id: Uuid,
     /// The execution that it is, or is about.
     execution_id: Option<Uuid>,
+    /// What went into an `optimization`, by a keyed hash of 64 hexadecimal characters: equal inputs have equal ones.
+    input_resume_hash: Option<String>,
+    /// What an `optimization` was made for, likewise.
+    job_description_hash: Option<String>,
     /// The record.
     #[schema(value_type = Object)]
     record: Option<Box<RawValue>>,
 }
+
+/// The inputs of an optimisation, as its record names them.
+const INPUT_RESUME: &str = "input_resume";
+const JOB_DESCRIPTION: &str = "job_description";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -356,7 +372,7 @@ pub(crate) async fn report(
         Some(text) => time::parse("timestamp", text)?,
         None => app.now(),
     };
-    let (events, id, execution_id, feedback_id) =
+    let Written { events, id, execution_id, feedback_id, hashes } =
         events(&app, &caller, &agent, kind, read, document, occurred_at)?;
     let acks = app.store.write(caller.organisation(), app.now(), events).await?;
     let (mut position, mut fresh) = (0, false);
@@ -367,12 +383,21 @@ pub(crate) async fn report(
             refused => return Err(refusal(refused, "record", id)),
         }
     }
+    let hash = |name: &str| hashes.get(name).map(InputHash::to_string);
+    let (input_resume_hash, job_description_hash) = (hash(INPUT_RESUME), hash(JOB_DESCRIPTION));
+    if !hashes.is_empty() {
+        // After the events, so that a record that is refused leaves none; also for one that was stored before, in case
+        // that the server ended in between.
+        app.store.keep_input_hashes(caller.organisation(), ExecutionId(execution_id), hashes).await?;
+    }
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
     let response = RecordStoredResponse {
         kind: kind.name(),
         id,
         execution_id,
         feedback_id,
+        input_resume_hash,
+        job_description_hash,
         position,
         status: if fresh { "stored" } else { "duplicate" },
     };
@@ -408,8 +433,20 @@ pub(crate) async fn get(
     };
     let payload = payload.filter(|payload| payload.kind == kind.name());
     let payload = payload.ok_or_else(|| Problem::not_found("record", id))?;
+    let hashes = match kind {
+        Kind::Optimization => app.store.input_hashes(organisation, ExecutionId(id)).await?,
+        _ => BTreeMap::new(),
+    };
+    let hash = |name: &str| hashes.get(name).map(InputHash::to_string);
     let record = RawValue::from_string(payload.body).ok().filter(|_| caller.can(Permission::ReadContent));
-    Ok(Json(RecordResponse { kind: payload.kind, id, execution_id, record }))
+    Ok(Json(RecordResponse {
+        kind: payload.kind,
+        id,
+        execution_id,
+        input_resume_hash: hash(INPUT_RESUME),
+        job_description_hash: hash(JOB_DESCRIPTION),
+        record,
+    }))
 }
 
 fn read(kind: Kind, bytes: &[u8], params: &RecordParams) -> Result<Read, Problem> {
@@ -435,6 +472,15 @@ pub(super) fn understood(bytes: &[u8]) -> usize {
 fn optimization(record: OptimizationRecord) -> Result<Read, Problem> {
     let OptimizationRecord { optimization_id: id, job_description, optimization_result: result, .. } = record;
     not_nil("optimization_id", Some(id))?;
+    let given = [
+        ("input_resume_hash", &record.input_resume_hash),
+        ("job_description_hash", &record.job_description_hash),
+    ];
+    for (field, hash) in given {
+        if let Some(hash) = hash.as_ref().filter(|hash| !is_hash(hash)) {
+            return Err(Invalid::new(field, hash, "64 hexadecimal characters, as SHA-256 gives them").into());
+        }
+    }
     let mut metrics = BTreeMap::new();
     for (name, score) in &result.stage3_validation {
         within(&format!("optimization_result.stage3_validation.{name}"), Some(*score), 0.0, 10.0)?;
@@ -582,7 +628,14 @@ fn outcome(record: OutcomeRecord, execution: Uuid, bytes: &[u8]) -> Result<Read,
     Ok(Read { execution: None, feedback: Some(said) })
 }
 
-type Written = (Vec<Event>, Uuid, Uuid, Option<Uuid>);
+/// What a record becomes.
+struct Written {
+    events: Vec<Event>,
+    id: Uuid,
+    execution_id: Uuid,
+    feedback_id: Option<Uuid>,
+    hashes: BTreeMap<String, InputHash>,
+}
 
 fn events(
     app: &App,
@@ -602,6 +655,10 @@ fn events(
         let name = person.as_str().unwrap_or_default();
         *person = Value::String(app.keyring.pseudonym(organisation, name).to_string());
     }
+    let hashes = match kind {
+        Kind::Optimization => input_hashes(app, organisation, &mut document)?,
+        _ => BTreeMap::new(),
+    };
     let mut events = Vec::new();
     let (mut id, mut execution_id, mut feedback_id) = (None, None, None);
     let record = payload(kind.name(), document)?;
@@ -618,7 +675,40 @@ fn events(
         events.push(feedback(app, organisation, agent, said, details, (fingerprints, occurred_at))?);
     }
     let missing = || Problem::internal("a record became nothing");
-    Ok((events, id.ok_or_else(missing)?, execution_id.ok_or_else(missing)?, feedback_id))
+    let (id, execution_id) = (id.ok_or_else(missing)?, execution_id.ok_or_else(missing)?);
+    Ok(Written { events, id, execution_id, feedback_id, hashes })
+}
+
+/// Hashes of an optimisation's inputs: of the hash that the product gives, otherwise of all that the record says of the
+/// input, before anything is taken out of it. A hash that the product gives stands in the record under the key as well.
+fn input_hashes(
+    app: &App,
+    organisation: upswing_domain::OrganisationId,
+    document: &mut Value,
+) -> Result<BTreeMap<String, InputHash>, Problem> {
+    let mut hashes = BTreeMap::new();
+    for name in [INPUT_RESUME, JOB_DESCRIPTION] {
+        let given = document.get_mut(format!("{name}_hash")).filter(|given| given.is_string());
+        if let Some(given) = given {
+            // One hash, however its letters are written.
+            let lower = given.as_str().unwrap_or_default().to_ascii_lowercase();
+            let hash = app.keyring.input_hash(organisation, name, lower.as_bytes());
+            *given = Value::String(hash.to_string());
+            hashes.insert(name.to_owned(), hash);
+            continue;
+        }
+        let said = document.get(name).filter(|input| input.as_object().is_some_and(|said| !said.is_empty()));
+        if let Some(input) = said {
+            let input = serde_json::to_vec(input).map_err(|e| Problem::internal(&e.to_string()))?;
+            hashes.insert(name.to_owned(), app.keyring.input_hash(organisation, name, &input));
+        }
+    }
+    Ok(hashes)
+}
+
+/// Whether a text is a hash of 32 bytes.
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn execution(
