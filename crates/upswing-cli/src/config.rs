@@ -85,6 +85,18 @@ pub(crate) struct LearningSettings {
     pub(crate) consent: Option<ConsentRule>,
     /// For how many days texts are kept.
     pub(crate) content_days: Option<i64>,
+    /// For how many days performance is kept.
+    pub(crate) performance_days: Option<i64>,
+    /// For how many days profiles and windows are kept.
+    pub(crate) pattern_days: Option<i64>,
+    /// Whether accounts that act in concert are looked for.
+    pub(crate) reputation: Option<bool>,
+    /// How many units an experiment needs that does not say it.
+    pub(crate) experiment_samples: Option<u64>,
+    /// For how many hours it runs at least.
+    pub(crate) experiment_hours: Option<i64>,
+    /// How often it may be wrong.
+    pub(crate) experiment_significance: Option<f64>,
 }
 
 impl LearningSettings {
@@ -109,6 +121,14 @@ impl LearningSettings {
                 _ => ConsentRule::UnlessRefused,
             }),
             content_days: days.into_iter().flatten().max(),
+            performance_days: given.whole("learning.data_retention.performance_data_days"),
+            pattern_days: given.whole("learning.data_retention.pattern_data_days"),
+            reputation: given.flag("learning.reputation_enabled"),
+            experiment_samples: given
+                .whole("learning.experiments.min_samples")
+                .and_then(|units| u64::try_from(units).ok()),
+            experiment_hours: given.whole("learning.experiments.min_duration_hours"),
+            experiment_significance: given.number("learning.experiments.significance_threshold"),
         }
     }
 }
@@ -136,8 +156,8 @@ pub(crate) struct Settings {
     pub(crate) runner_hosts: Vec<String>,
     /// Programs that try versions or judge answers, by name, with their arguments.
     pub(crate) commands: BTreeMap<String, Vec<String>>,
-    /// What was configured and has no effect yet.
-    pub(crate) idle: Vec<&'static str>,
+    /// What was configured and has no effect yet, each with the part it waits for.
+    pub(crate) idle: Vec<(&'static str, &'static str)>,
 }
 
 impl Settings {

@@ -31,22 +31,34 @@ pub(crate) struct Option_ {
     /// The environment variable that stands for it; it wins over the file.
     pub(crate) variable: Option<&'static str>,
     about: &'static str,
-    /// Whether anything follows from it yet.
-    pub(crate) in_effect: bool,
+    /// The part of Upswing that is not built yet and would act on it; without it nothing follows.
+    pub(crate) waits_for: Option<&'static str>,
 }
 
 const fn option(path: &'static str, kind: Kind, about: &'static str) -> Option_ {
-    Option_ { path, kind, variable: None, about, in_effect: true }
+    Option_ { path, kind, variable: None, about, waits_for: None }
 }
 
 const fn named(path: &'static str, kind: Kind, variable: &'static str, about: &'static str) -> Option_ {
-    Option_ { path, kind, variable: Some(variable), about, in_effect: true }
+    Option_ { path, kind, variable: Some(variable), about, waits_for: None }
 }
 
-/// Documented, and taken; what acts on it is not built yet.
-const fn later(path: &'static str, kind: Kind, variable: Option<&'static str>) -> Option_ {
-    Option_ { path, kind, variable, about: "Taken; nothing follows from it yet.", in_effect: false }
+/// Documented, and taken; the part that acts on it is not built yet.
+const fn later(
+    path: &'static str,
+    kind: Kind,
+    variable: Option<&'static str>,
+    part: &'static str,
+) -> Option_ {
+    Option_ { path, kind, variable, about: "Not used yet: it waits for", waits_for: Some(part) }
 }
+
+const ANNOTATION: &str = "the annotation queue";
+const TRAINING: &str = "training runs";
+const MODELS: &str = "trained models";
+const TEMPLATES: &str = "the optimisation of templates and parameters";
+const PATTERNS: &str = "the recognition of patterns in interactions";
+const MONITORING: &str = "the monitoring of the application's own performance";
 
 const FREQUENCY: Kind = Kind::Choice(&["continuous", "hourly", "daily", "weekly", "monthly"]);
 const COUNT: Kind = Kind::Whole(0, 1_000_000_000);
@@ -128,50 +140,81 @@ pub(crate) const OPTIONS: &[Option_] = &[
         DAYS,
         "The same for what was put in and came out: the longer of the two holds for all texts.",
     ),
-    later("learning.adaptive_refinement_enabled", Kind::Flag, None),
-    later("learning.performance_tracking_enabled", Kind::Flag, None),
-    later("learning.data_retention.performance_data_days", DAYS, None),
-    later("learning.data_retention.pattern_data_days", DAYS, None),
-    later("learning.data_retention.model_checkpoints_kept", COUNT, None),
-    later("learning.annotation.queue_size", COUNT, Some("ANNOTATION_QUEUE_SIZE")),
-    later("learning.annotation.queue_priority", Kind::Texts, None),
-    later("learning.annotation.auto_approve_threshold", SHARE, None),
-    later("learning.training.job_timeout", COUNT, Some("TRAINING_JOB_TIMEOUT")),
-    later("learning.training.prompt_optimization.frequency", FREQUENCY, None),
-    later("learning.training.prompt_optimization.min_examples", COUNT, None),
-    later("learning.training.prompt_optimization.max_variants", COUNT, None),
-    later("learning.training.rag_tuning.frequency", FREQUENCY, None),
-    later("learning.training.rag_tuning.min_feedback", COUNT, None),
-    later("learning.training.rag_tuning.chunk_size_range", Kind::Range, None),
-    later("learning.experiments.min_duration_hours", COUNT, None),
-    later("learning.experiments.min_samples", COUNT, Some("EXPERIMENT_MIN_SAMPLES")),
-    later("learning.experiments.significance_threshold", SHARE, None),
-    later("learning.learning_parameters.learning_rate", SHARE, None),
-    later("learning.learning_parameters.min_samples_for_adaptation", COUNT, None),
-    later("learning.learning_parameters.confidence_decay_days", DAYS, None),
-    later("learning.learning_parameters.adaptation_threshold", SHARE, None),
-    later("learning.learning_parameters.max_adaptation_per_day", COUNT, None),
-    later("learning.model_training.batch_size", COUNT, None),
-    later("learning.model_training.validation_split", SHARE, None),
-    later("learning.model_training.early_stopping_patience", COUNT, None),
-    later("learning.model_training.max_epochs", COUNT, None),
-    later("learning.model_training.model_save_interval", COUNT, None),
-    later("learning.optimization.template_optimization_frequency", FREQUENCY, None),
-    later("learning.optimization.parameter_tuning_frequency", FREQUENCY, None),
-    later("learning.optimization.pattern_update_frequency", FREQUENCY, None),
-    later("learning.optimization.model_retraining_frequency", FREQUENCY, None),
-    later("learning_strategies.template_selection.algorithm", Kind::Text, None),
-    later("learning_strategies.template_selection.parameters.exploration_rate", SHARE, None),
-    later("learning_strategies.template_selection.parameters.learning_rate", SHARE, None),
-    later("learning_strategies.template_selection.parameters.discount_factor", SHARE, None),
-    later("learning_strategies.parameter_optimization.algorithm", Kind::Text, None),
-    later("learning_strategies.parameter_optimization.parameters.acquisition_function", Kind::Text, None),
-    later("learning_strategies.parameter_optimization.parameters.n_iterations", COUNT, None),
-    later("learning_strategies.parameter_optimization.parameters.initial_points", COUNT, None),
-    later("learning_strategies.pattern_recognition.algorithm", Kind::Text, None),
-    later("learning_strategies.pattern_recognition.parameters.clustering_method", Kind::Text, None),
-    later("learning_strategies.pattern_recognition.parameters.min_samples", COUNT, None),
-    later("learning_strategies.pattern_recognition.parameters.eps", Kind::Number(0.0, 1e9), None),
+    option(
+        "learning.reputation_enabled",
+        Kind::Flag,
+        "Whether accounts that act in concert are looked for, and stop teaching.",
+    ),
+    option(
+        "learning.data_retention.performance_data_days",
+        DAYS,
+        "For how many days hourly performance and the documents of performance records are kept.",
+    ),
+    option(
+        "learning.data_retention.pattern_data_days",
+        DAYS,
+        "For how many days profiles and stream windows are kept that nothing was added to.",
+    ),
+    option(
+        "learning.experiments.min_duration_hours",
+        Kind::Whole(0, 87_600),
+        "For how many hours an experiment that does not say it has no verdict.",
+    ),
+    named(
+        "learning.experiments.min_samples",
+        COUNT,
+        "EXPERIMENT_MIN_SAMPLES",
+        "How many units with an outcome an experiment that does not say it needs for a verdict.",
+    ),
+    option(
+        "learning.experiments.significance_threshold",
+        Kind::Number(0.0001, 0.5),
+        "How often at most an experiment without effect may say that there is one, where it does not say it.",
+    ),
+    later("learning.adaptive_refinement_enabled", Kind::Flag, None, TEMPLATES),
+    later("learning.performance_tracking_enabled", Kind::Flag, None, MONITORING),
+    later("learning.data_retention.model_checkpoints_kept", COUNT, None, MODELS),
+    later("learning.annotation.queue_size", COUNT, Some("ANNOTATION_QUEUE_SIZE"), ANNOTATION),
+    later("learning.annotation.queue_priority", Kind::Texts, None, ANNOTATION),
+    later("learning.annotation.auto_approve_threshold", SHARE, None, ANNOTATION),
+    later("learning.training.job_timeout", COUNT, Some("TRAINING_JOB_TIMEOUT"), TRAINING),
+    later("learning.training.prompt_optimization.frequency", FREQUENCY, None, TRAINING),
+    later("learning.training.prompt_optimization.min_examples", COUNT, None, TRAINING),
+    later("learning.training.prompt_optimization.max_variants", COUNT, None, TRAINING),
+    later("learning.training.rag_tuning.frequency", FREQUENCY, None, TRAINING),
+    later("learning.training.rag_tuning.min_feedback", COUNT, None, TRAINING),
+    later("learning.training.rag_tuning.chunk_size_range", Kind::Range, None, TRAINING),
+    later("learning.learning_parameters.learning_rate", SHARE, None, TEMPLATES),
+    later("learning.learning_parameters.min_samples_for_adaptation", COUNT, None, TEMPLATES),
+    later("learning.learning_parameters.confidence_decay_days", DAYS, None, TEMPLATES),
+    later("learning.learning_parameters.adaptation_threshold", SHARE, None, TEMPLATES),
+    later("learning.learning_parameters.max_adaptation_per_day", COUNT, None, TEMPLATES),
+    later("learning.model_training.batch_size", COUNT, None, MODELS),
+    later("learning.model_training.validation_split", SHARE, None, MODELS),
+    later("learning.model_training.early_stopping_patience", COUNT, None, MODELS),
+    later("learning.model_training.max_epochs", COUNT, None, MODELS),
+    later("learning.model_training.model_save_interval", COUNT, None, MODELS),
+    later("learning.optimization.template_optimization_frequency", FREQUENCY, None, TEMPLATES),
+    later("learning.optimization.parameter_tuning_frequency", FREQUENCY, None, TEMPLATES),
+    later("learning.optimization.pattern_update_frequency", FREQUENCY, None, PATTERNS),
+    later("learning.optimization.model_retraining_frequency", FREQUENCY, None, MODELS),
+    later("learning_strategies.template_selection.algorithm", Kind::Text, None, TEMPLATES),
+    later("learning_strategies.template_selection.parameters.exploration_rate", SHARE, None, TEMPLATES),
+    later("learning_strategies.template_selection.parameters.learning_rate", SHARE, None, TEMPLATES),
+    later("learning_strategies.template_selection.parameters.discount_factor", SHARE, None, TEMPLATES),
+    later("learning_strategies.parameter_optimization.algorithm", Kind::Text, None, TEMPLATES),
+    later(
+        "learning_strategies.parameter_optimization.parameters.acquisition_function",
+        Kind::Text,
+        None,
+        TEMPLATES,
+    ),
+    later("learning_strategies.parameter_optimization.parameters.n_iterations", COUNT, None, TEMPLATES),
+    later("learning_strategies.parameter_optimization.parameters.initial_points", COUNT, None, TEMPLATES),
+    later("learning_strategies.pattern_recognition.algorithm", Kind::Text, None, PATTERNS),
+    later("learning_strategies.pattern_recognition.parameters.clustering_method", Kind::Text, None, PATTERNS),
+    later("learning_strategies.pattern_recognition.parameters.min_samples", COUNT, None, PATTERNS),
+    later("learning_strategies.pattern_recognition.parameters.eps", Kind::Number(0.0, 1e9), None, PATTERNS),
 ];
 
 /// A configuration: the values that were given, by path, each with where it came from.
@@ -274,10 +317,10 @@ impl Given {
         self.0.iter().map(|(path, value, source)| (*path, value, source.as_str()))
     }
 
-    /// What was given and has no effect yet.
-    pub(crate) fn idle(&self) -> Vec<&'static str> {
-        let idle = |path: &str| OPTIONS.iter().any(|option| option.path == path && !option.in_effect);
-        self.0.iter().map(|(path, ..)| *path).filter(|path| idle(path)).collect()
+    /// What was given and has no effect yet, each with the part it waits for.
+    pub(crate) fn idle(&self) -> Vec<(&'static str, &'static str)> {
+        let waits = |path: &str| OPTIONS.iter().find(|option| option.path == path)?.waits_for;
+        self.0.iter().filter_map(|(path, ..)| Some((*path, waits(path)?))).collect()
     }
 }
 
@@ -325,7 +368,8 @@ impl Option_ {
             }
         };
         let variable = self.variable.map_or_else(String::new, |name| format!(" Environment: {name}."));
-        schema["description"] = json!(format!("{}{variable}", self.about));
+        let part = self.waits_for.map_or_else(String::new, |part| format!(" {part}."));
+        schema["description"] = json!(format!("{}{part}{variable}", self.about));
         schema
     }
 }
@@ -481,8 +525,11 @@ mod tests {
         let prisma = read("prisma-glow-agent-learning-system.md");
         let yaml = prisma.split("```yaml\n").find(|block| block.starts_with("learning:")).unwrap();
         let given = Given::parse(yaml.split("```").next().unwrap(), "system.yaml").unwrap();
-        // Fourteen keys.
+        // Fourteen keys. What has no effect is named with what it waits for; what is here has one.
         assert_eq!(given.all().count(), 14);
+        let parts: std::collections::BTreeSet<_> = given.idle().into_iter().map(|(_, part)| part).collect();
+        assert_eq!(parts, [ANNOTATION, TRAINING].into());
+        assert_eq!(given.whole("learning.experiments.min_samples"), Some(1_000));
         assert_eq!(given.number("learning.feedback.collection_rate"), Some(0.1));
         assert_eq!(given.whole("learning.feedback.require_rating_threshold"), Some(3));
         let prompt = read("prompt-enhancement-learning-system.md");
@@ -492,6 +539,15 @@ mod tests {
             .map(|block| Given::parse(block.split("```").next().unwrap(), "settings.json").unwrap())
             .collect();
         assert_eq!(blocks.iter().map(|given| given.all().count()).collect::<Vec<_>>(), [22, 12]);
+        let days = ["interaction", "performance", "pattern"]
+            .map(|class| blocks[0].whole(&format!("learning.data_retention.{class}_data_days")));
+        assert_eq!(days, [Some(90), Some(365), Some(180)]);
+        for (path, _) in blocks[0].idle() {
+            assert!(
+                path == "learning.data_retention.model_checkpoints_kept" || !path.contains("retention"),
+                "{path}"
+            );
+        }
         let variables: Vec<_> = prisma
             .split("### Environment Variables")
             .nth(1)

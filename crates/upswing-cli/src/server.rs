@@ -57,6 +57,14 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, Failure> {
     config.copies_cap = learning.copies_cap.unwrap_or(config.copies_cap);
     config.consent = learning.consent.unwrap_or(config.consent);
     config.content_days = learning.content_days.or(config.content_days);
+    config.performance_days = learning.performance_days.or(config.performance_days);
+    config.pattern_days = learning.pattern_days.or(config.pattern_days);
+    config.reputation = learning.reputation.unwrap_or(config.reputation);
+    let experiments = &mut config.experiments;
+    experiments.min_samples = learning.experiment_samples.unwrap_or(experiments.min_samples);
+    let hours = learning.experiment_hours.map(|hours| hours as f64);
+    experiments.min_duration_hours = hours.unwrap_or(experiments.min_duration_hours);
+    experiments.significance = learning.experiment_significance.unwrap_or(experiments.significance);
     config.runners.hosts = settings.runner_hosts.clone();
     config.runners.commands = settings.commands.clone();
     match Server::start(config).await {

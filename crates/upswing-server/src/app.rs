@@ -48,6 +48,8 @@ pub(crate) struct Limits {
     pub(crate) collection_rate: f64,
     /// Up to how many stars details are asked for.
     pub(crate) details_threshold: u8,
+    /// What holds for experiments that do not say it.
+    pub(crate) experiments: crate::server::ExperimentDefaults,
     /// For how long what is to be served may go unconfirmed, where other servers may change it.
     pub(crate) state_lease: Duration,
 }
@@ -62,6 +64,7 @@ impl Limits {
             enrichment: config.enrichment,
             collection_rate: config.collection_rate,
             details_threshold: config.details_threshold,
+            experiments: config.experiments,
             state_lease: config.state_lease,
             telemetry: Timing {
                 settle_seconds: config.telemetry_settle_seconds,
@@ -103,6 +106,8 @@ pub(crate) struct App {
     pub(crate) reputations: crate::jobs::reputation::Board,
     /// What is known of people.
     pub(crate) profiles: crate::profiles::Profiles,
+    /// For how long what is kept.
+    pub(crate) retention: crate::jobs::retention::Retention,
     /// What holds for people who have not decided.
     pub(crate) consent: upswing_domain::ConsentRule,
     /// For tests: makes stages of stream windows fail.

@@ -29,7 +29,7 @@ pub use problem::{Code, Problem, ProblemResponse};
 pub use routes::read_collected;
 pub use routes::{RouteInfo, openapi, routes};
 pub use runtime::clock::{Clock, ManualClock, SystemClock};
-pub use server::{Config, Runners, Server, StageFault, StartError};
+pub use server::{Config, ExperimentDefaults, Runners, Server, StageFault, StartError};
 
 /// A router with one more route behind the gate of the API's own, and nothing else of a server: what a benchmark compares
 /// with. The route is public: no key is looked up. The router listens to nothing, and no job runs.
@@ -68,6 +68,7 @@ pub async fn behind_gate(
         reputation: config.reputation,
         reputations: Default::default(),
         profiles: Default::default(),
+        retention: Default::default(),
         consent: config.consent,
         stage_fault: None,
         runners: Default::default(),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use upswing_domain::{AgentId, Context, ContextValue, OrganisationId, Pseudonym};
+use upswing_domain::{AgentId, Context, ContextValue, OrganisationId, Pseudonym, Timestamp};
 use upswing_learn::stream::Profile;
 
 /// How many are kept. The one that was put in first goes first.
@@ -17,15 +17,16 @@ pub(crate) struct Profiles(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_person: HashMap<Key, Arc<Profile>>,
+    /// With when something was added last.
+    by_person: HashMap<Key, (Arc<Profile>, Timestamp)>,
     order: VecDeque<Key>,
 }
 
 impl Profiles {
     /// Puts a profile in place.
-    pub(crate) fn put(&self, key: Key, profile: Profile) {
+    pub(crate) fn put(&self, key: Key, profile: Profile, updated_at: Timestamp) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.by_person.insert(key, Arc::new(profile)).is_some() {
+        if kept.by_person.insert(key, (Arc::new(profile), updated_at)).is_some() {
             return;
         }
         kept.order.push_back(key);
@@ -38,7 +39,16 @@ impl Profiles {
 
     /// A person's profile.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Profile>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).by_person.get(key).cloned()
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.by_person.get(key).map(|(profile, _)| Arc::clone(profile))
+    }
+
+    /// Forgets those that nothing was added to since a moment.
+    pub(crate) fn forget(&self, before: Timestamp) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Kept { by_person, order } = &mut *kept;
+        by_person.retain(|_, (_, updated_at)| *updated_at >= before);
+        order.retain(|key| by_person.contains_key(key));
     }
 }
 

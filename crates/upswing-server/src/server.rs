@@ -34,6 +34,23 @@ pub struct Runners {
     pub commands: std::collections::BTreeMap<String, Vec<String>>,
 }
 
+/// What holds for an experiment that does not say it itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExperimentDefaults {
+    /// No verdict before so many units have an outcome.
+    pub min_samples: u64,
+    /// No verdict before so many hours.
+    pub min_duration_hours: f64,
+    /// How often at most an experiment without effect may say that there is one; 0.0001 to 0.5.
+    pub significance: f64,
+}
+
+impl Default for ExperimentDefaults {
+    fn default() -> Self {
+        Self { min_samples: 1_000, min_duration_hours: 168.0, significance: 0.05 }
+    }
+}
+
 /// How to start a server.
 #[derive(Clone)]
 pub struct Config {
@@ -83,6 +100,13 @@ pub struct Config {
     pub details_threshold: u8,
     /// For how many days texts are kept that nothing new refers to; for ever where absent.
     pub content_days: Option<i64>,
+    /// For how many days hourly performance and the documents of performance records are kept. Without it the former for
+    /// ever, the latter as other texts.
+    pub performance_days: Option<i64>,
+    /// For how many days profiles and stream windows are kept that nothing was added to; for ever where absent.
+    pub pattern_days: Option<i64>,
+    /// What holds for experiments that do not say it.
+    pub experiments: ExperimentDefaults,
     /// For how long a server that cannot confirm what is to be served goes on serving it, where other servers may change it.
     /// Then it serves the agent's safe version, or says that it cannot.
     pub state_lease: Duration,
@@ -120,6 +144,9 @@ impl Config {
             collection_rate: 1.0,
             details_threshold: 3,
             content_days: None,
+            performance_days: None,
+            pattern_days: None,
+            experiments: ExperimentDefaults::default(),
             state_lease: Duration::from_secs(10),
             runners: Runners::default(),
             stage_fault: None,
@@ -183,6 +210,11 @@ impl Server {
             reputation: config.reputation,
             reputations: Default::default(),
             profiles: Default::default(),
+            retention: jobs::retention::Retention {
+                content: config.content_days,
+                performance: config.performance_days,
+                patterns: config.pattern_days,
+            },
             consent: config.consent,
             stage_fault: config.stage_fault,
             runners: config.runners,
@@ -223,8 +255,8 @@ impl Server {
         if config.recognition {
             app.tasks.spawn("windows", jobs::windows::run(Arc::clone(&app)));
         }
-        if let Some(days) = config.content_days {
-            app.tasks.spawn("retention", jobs::retention::run(Arc::clone(&app), days));
+        if app.retention.deletes() {
+            app.tasks.spawn("retention", jobs::retention::run(Arc::clone(&app)));
         }
         app.tasks.spawn("reputation", jobs::reputation::run(Arc::clone(&app)));
         app.tasks.spawn("profiles", jobs::windows::follow_profiles(Arc::clone(&app)));

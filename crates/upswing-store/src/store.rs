@@ -26,12 +26,7 @@ use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuditHead, AuditSeal, AuditVerdict,
-    AuthorTrust, Checkpoint, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges,
-    ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval,
-    GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary,
-    NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutEvidence, RolloutTransition, ShadowPiece,
-    ShadowProgress, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredPair,
-    StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
+    AuthorTrust, Checkpoint, ContentClass, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval, GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutEvidence, RolloutTransition, ShadowPiece, ShadowProgress, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredPair, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
@@ -360,19 +355,23 @@ impl Store {
         self.read(Some(organisation), boxed!(|c| collect::feedback_page(c, page).await)).await
     }
 
-    /// Deletes a piece of the texts that nothing since `before` refers to; how many.
+    /// Deletes a piece of the texts of a class that nothing since `before` refers to; how many.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn expire_content(
         &self,
         organisation: OrganisationId,
+        class: ContentClass,
         before: Timestamp,
         limit: usize,
     ) -> Result<usize> {
         let found = self
-            .read(Some(organisation), boxed!(|c| collect::old_content(c, organisation, before, limit).await));
-        let found = found.await?;
+            .read(
+                Some(organisation),
+                boxed!(|c| collect::old_content(c, organisation, class, before, limit).await),
+            )
+            .await?;
         let count = found.len();
         if count > 0 {
             let scope = vec![organisation];
@@ -380,6 +379,50 @@ impl Store {
                 .await?;
         }
         Ok(count)
+    }
+
+    /// Deletes a piece of the hourly rollups of hours before a moment; how many hours.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn expire_rollups(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        before: Timestamp,
+    ) -> Result<usize> {
+        let scope = vec![organisation];
+        self.transact(scope, boxed!(|c| rollup::expire(c, organisation, agent, before).await)).await
+    }
+
+    /// Deletes a piece of the profiles that nothing was added to since a moment; how many.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn expire_profiles(
+        &self,
+        organisation: OrganisationId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<usize> {
+        let scope = vec![organisation];
+        self.transact(scope, boxed!(|c| profile::expire(c, organisation, before, limit).await)).await
+    }
+
+    /// Deletes a piece of an agent's windows that are done since before a moment, with the signals of them that wait for
+    /// training; how many windows.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn expire_windows(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<usize> {
+        let scope = vec![organisation];
+        self.transact(scope, boxed!(|c| window::expire(c, organisation, agent, before, limit).await)).await
     }
 
     // ------------------------------------------------------------------------------------------------ trust

@@ -22,6 +22,17 @@ pub type AuditSeal = dyn Fn(OrganisationId, Option<u16>, &[u8]) -> Option<(u16, 
 /// Called after each commit with what changed.
 pub type Listener = Box<dyn Fn(&[News]) + Send + Sync>;
 
+/// Which texts: products' records of how runs performed have a retention of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentClass {
+    /// All texts.
+    All,
+    /// Documents of performance records.
+    Performance,
+    /// All others.
+    Interaction,
+}
+
 /// Something that happened, to be written.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -523,6 +534,8 @@ pub struct StoredProfile {
     pub position: Position,
     /// As its learner wrote it.
     pub body: String,
+    /// When something was added to it last.
+    pub updated_at: Timestamp,
 }
 
 /// One piece of implicit feedback, as windows see it.

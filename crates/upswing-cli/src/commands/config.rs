@@ -1,5 +1,6 @@
 //! `upswing config`: what may be configured, and what is.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
@@ -36,12 +37,13 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         What::Schema => print_json(&schema()),
         What::Check { file, json } => {
             let given = config::given(file.as_deref())?;
-            let idle = given.idle();
+            let idle: BTreeMap<_, _> = given.idle().into_iter().collect();
             if json {
                 let entry = |(path, value, source): (&'static str, &Value, &str)| {
                     (
                         path.to_owned(),
-                        json!({"value": value, "from": source, "in_effect": !idle.contains(&path)}),
+                        json!({"value": value, "from": source, "in_effect": !idle.contains_key(path),
+                            "waits_for": idle.get(path)}),
                     )
                 };
                 print_json(&Value::Object(given.all().map(entry).collect::<Map<_, _>>()));
@@ -49,7 +51,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             }
             let mut text = String::new();
             for (path, value, source) in given.all() {
-                let mark = if idle.contains(&path) { "  (nothing follows from it yet)" } else { "" };
+                let mark = idle.get(path).map(|part| format!("  (not used yet: it waits for {part})"));
+                let mark = mark.unwrap_or_default();
                 text.push_str(&format!("  {path} = {value}  from {source}{mark}\n"));
             }
             if text.is_empty() {

@@ -18,8 +18,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let settings = Settings::new(&args.server)?;
     start_logging(&settings)?;
-    if !settings.idle.is_empty() {
-        tracing::warn!(options = settings.idle.join(", "), "configured, but nothing follows from it yet");
+    for (option, part) in &settings.idle {
+        tracing::warn!(option, "configured, but not used yet: it waits for {part}");
     }
     let stop = signals::stop()?;
     let server = server::start(&settings).await?;

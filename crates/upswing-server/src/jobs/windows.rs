@@ -246,7 +246,7 @@ impl Windows {
                 profile.observe(&item.kind, item.category.as_deref(), item.value);
             }
             let body = serde_json::to_string(&profile).unwrap_or_default();
-            profiles.push(StoredProfile { agent, subject, position, body });
+            profiles.push(StoredProfile { agent, subject, position, body, updated_at: self.app.now() });
         }
         Ok(profiles)
     }
@@ -280,7 +280,9 @@ fn item(signal: &StreamSignal) -> Option<Item<Pseudonym>> {
 
 fn publish(app: &Shared, organisation: OrganisationId, stored: StoredProfile) {
     match serde_json::from_str(&stored.body) {
-        Ok(profile) => app.profiles.put((organisation, stored.agent, stored.subject), profile),
+        Ok(profile) => {
+            app.profiles.put((organisation, stored.agent, stored.subject), profile, stored.updated_at);
+        }
         Err(error) => tracing::warn!(%error, subject = %stored.subject, "a profile cannot be read"),
     }
 }

@@ -82,6 +82,139 @@ async fn texts_pass_their_retention_and_facts_stay() {
     .await;
 }
 
+/// Documents of performance records are kept for as long as performance is, whatever holds for other texts.
+#[tokio::test]
+async fn performance_has_a_retention_of_its_own() {
+    on_both_with_clock("performance_has_a_retention_of_its_own", async |world, clock| {
+        let run =
+            json!({"agent_id": world.agent, "input": "what was asked", "metrics": {"latency_ms": 800.0}});
+        let old = world.post("/api/learning/executions", &run).await.expect(201);
+        let old = old["id"].as_str().unwrap();
+        let record = json!({"performance_metrics": {"total_ms": 11}, "host": "a"});
+        let about = format!("/api/learning/records/performance?execution_id={old}");
+        let record = world.post(&about, &record).await.expect(201);
+        let record = format!("/api/learning/feedback/{}", record["id"].as_str().unwrap());
+        let count = |answer: &Value| answer["groups"][0]["metrics"]["latency_ms"]["count"].clone();
+        let performance = world.agent_path("/performance?days=3650");
+        assert_eq!(count(&world.get(&performance).await.expect(200)), 1);
+
+        // Texts pass, performance stays.
+        clock.advance_seconds(35 * 86_400);
+        let keep = |settings: &mut upswing_server::Config| {
+            settings.content_days = Some(30);
+            settings.performance_days = Some(60);
+        };
+        with(world, keep).await;
+        let old = format!("/api/learning/executions/{old}");
+        world.until(&old, |answer| answer["input"].is_null()).await;
+        assert_eq!(world.get(&record).await.expect(200)["details"]["host"], "a");
+        assert_eq!(count(&world.get(&performance).await.expect(200)), 1);
+        world.post("/api/learning/executions", &run).await.expect(201);
+
+        // Performance passes as well; what is newer, and the facts, stay.
+        clock.advance_seconds(30 * 86_400);
+        let newer = world.until(&performance, |answer| count(answer) == 1).await;
+        assert_eq!(newer["groups"][0]["metrics"]["latency_ms"]["mean"], 800.0);
+        let fact = world.until(&record, |answer| answer["details"].is_null()).await;
+        assert_eq!(fact["metrics"], json!({"total_ms": 11.0}), "the fact stays");
+        assert_eq!(world.get(&old).await.expect(200)["metrics"]["latency_ms"], 800.0);
+        // It is gone, not only hidden: without the retention it does not come back.
+        with(world, |_| {}).await;
+        assert_eq!(count(&world.get(&performance).await.expect(200)), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn profiles_and_windows_pass_their_retention() {
+    on_both_with_clock("profiles_and_windows_pass_their_retention", async |world, clock| {
+        with(world, |settings| settings.pattern_days = Some(180)).await;
+        let send = async |world: &World, person: &str| {
+            let signal = |n: usize| {
+                json!({"agent_id": world.agent, "session_id": format!("{person} {n}"), "user_id": person,
+                    "type": "content_reading", "content_id": "c", "category": "music", "words_per_minute": 250,
+                    "scroll_depth": 1.0, "total_read_time": 240_000, "word_count": 1000, "interactions": 5})
+            };
+            let batch: Vec<Value> = (0..10).map(signal).collect();
+            world.post("/api/learning/signals", &json!(batch)).await.expect(200);
+        };
+        let windows = world.agent_path("/windows");
+        let processed = async |world: &World, count: usize| {
+            let all = |answer: &Value| {
+                let all = answer["windows"].as_array().unwrap();
+                all.len() == count && all.iter().all(|window| window["status"] == "processed")
+            };
+            world.until(&windows, all).await
+        };
+        send(world, "ada").await;
+        clock.advance_seconds(61);
+        processed(world, 1).await;
+        clock.advance_seconds(100 * 86_400);
+        send(world, "bob").await;
+        clock.advance_seconds(61);
+        processed(world, 2).await;
+        let profile = |world: &World, person: &str| world.agent_path(&format!("/profile?unit={person}"));
+        for person in ["ada", "bob"] {
+            world.get(&profile(world, person)).await.expect(200);
+        }
+        clock.advance_seconds(100 * 86_400);
+        let left = processed(world, 1).await;
+        assert_eq!(left["windows"][0]["ordinal"], 2, "the newer one");
+        world.get(&profile(world, "ada")).await.problem(404, "not_found");
+        world.get(&profile(world, "bob")).await.expect(200);
+        // Nor is it in memory: decisions see nothing of it. A profile that is known is seen.
+        for (person, known) in [("ada", false), ("bob", true)] {
+            let decision = world.decide(&json!({"unit": person})).await;
+            let seen = loop {
+                let all = world.get("/api/learning/export/decisions").await.text;
+                let mut all = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+                if let Some(found) = all.find(|d| d["id"] == decision["decision_id"]) {
+                    break found;
+                }
+            };
+            assert_eq!(seen["context"]["profile_interest"] == "music", known, "{person}: {seen}");
+        }
+        // What comes later is counted on.
+        send(world, "ada").await;
+        clock.advance_seconds(61);
+        let again = processed(world, 2).await;
+        assert_eq!(again["windows"][0]["ordinal"], 3);
+        let fresh = world.get(&profile(world, "ada")).await.expect(200);
+        assert_eq!(fresh["signals"], 10, "{fresh}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn experiments_that_do_not_say_it_follow_the_configuration() {
+    let name = "experiments_that_do_not_say_it_follow_the_configuration";
+    on_both_with_clock(name, async |world, _| {
+        let draft = |name: &str| {
+            json!({"name": name, "agent_id": world.agent,
+                "arms": [{"version": world.versions[0]}, {"version": world.versions[1]}]})
+        };
+        let (plain, configured, own) = (draft("plain"), draft("configured"), draft("own"));
+        let made = world.post("/api/learning/experiments", &plain).await.expect(201);
+        assert_eq!((&made["min_sample_size"], &made["min_duration_hours"]), (&json!(1000), &json!(168.0)));
+        with(world, |settings| {
+            settings.experiments.min_samples = 50;
+            settings.experiments.min_duration_hours = 3.0;
+            settings.experiments.significance = 0.01;
+        })
+        .await;
+        let made = world.post("/api/learning/experiments", &configured).await.expect(201);
+        assert_eq!((&made["min_sample_size"], &made["min_duration_hours"]), (&json!(50), &json!(3.0)));
+        assert_eq!(made["plan"]["alpha"], 0.01, "{made}");
+        let mut own = own;
+        own["min_sample_size"] = json!(7);
+        own["significance_threshold"] = json!(0.1);
+        let made = world.post("/api/learning/experiments", &own).await.expect(201);
+        assert_eq!((&made["min_sample_size"], &made["min_duration_hours"]), (&json!(7), &json!(3.0)));
+        assert_eq!(made["plan"]["alpha"], 0.1);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_comes_in_while_learning_is_off_is_learned_when_it_is_on_again() {
     let name = "what_comes_in_while_learning_is_off_is_learned_when_it_is_on_again";

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::rows;
 use crate::engine::Connection;
 use crate::value::{Row, Value};
-use crate::{LedgerEntry, StoreError, StoredDecision, StoredExecution, StoredFeedback};
+use crate::{ContentClass, LedgerEntry, StoreError, StoredDecision, StoredExecution, StoredFeedback};
 
 const DECISION: &str = "SELECT position, id, agent, version, unit, context, reason, origin, propensity, \
     probabilities, epoch, policy_revision, decided_at, experiment, allocation, arm, assigned FROM decision \
@@ -120,16 +120,26 @@ pub(crate) async fn effects(
     connection.query(&sql, vec![organisation.into(), id.into()]).await?.into_iter().map(entry).collect()
 }
 
-/// Names of texts that were last referred to before a moment.
+/// A piece of the texts of a class that nothing refers to since a moment.
 pub(crate) async fn old_content(
     connection: &mut Connection,
     organisation: OrganisationId,
+    class: ContentClass,
     before: Timestamp,
     limit: usize,
 ) -> Result<Vec<Vec<u8>>, StoreError> {
-    let sql = "SELECT id FROM content WHERE organisation = $1 AND created_at < $2 LIMIT $3";
+    const PERFORMANCE: &str = "EXISTS (SELECT 1 FROM feedback f WHERE f.details = c.id \
+                               AND f.organisation = c.organisation AND f.details_kind = 'performance')";
+    let which = match class {
+        ContentClass::All => "",
+        ContentClass::Performance => &format!("AND {PERFORMANCE}"),
+        ContentClass::Interaction => &format!("AND NOT {PERFORMANCE}"),
+    };
+    let sql = format!(
+        "SELECT c.id FROM content c WHERE c.organisation = $1 AND c.created_at < $2 {which} LIMIT $3"
+    );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = connection.query(sql, vec![organisation.into(), before.into(), limit.into()]).await?;
+    let rows = connection.query(&sql, vec![organisation.into(), before.into(), limit.into()]).await?;
     rows.into_iter().map(|mut row| row.take()).collect()
 }
 

@@ -345,6 +345,30 @@ pub(crate) async fn save(
     Ok(to == head)
 }
 
+/// Hours deleted in one piece.
+const HOURS: i64 = 24;
+
+/// Deletes a piece of the hours before a moment; how many. What is revised in them later makes a row that is deleted with
+/// the next piece, and is not read meanwhile: who reads begins with what is kept.
+pub(crate) async fn expire(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    before: Timestamp,
+) -> Result<usize, StoreError> {
+    let sql = "SELECT DISTINCT hour FROM rollup WHERE organisation = $1 AND agent = $2 AND hour < $3 \
+               ORDER BY hour LIMIT $4";
+    let parameters = vec![organisation.into(), agent.into(), before.hour().into(), HOURS.into()];
+    let old = connection.query(sql, parameters).await?;
+    let count = old.len();
+    for mut row in old {
+        let hour: Timestamp = row.take()?;
+        let sql = "DELETE FROM rollup WHERE organisation = $1 AND agent = $2 AND hour = $3";
+        connection.execute(sql, vec![organisation.into(), agent.into(), hour.into()]).await?;
+    }
+    Ok(count)
+}
+
 async fn write(
     connection: &mut Connection,
     organisation: OrganisationId,

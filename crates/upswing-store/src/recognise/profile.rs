@@ -6,7 +6,7 @@ use crate::engine::Connection;
 use crate::value::Row;
 use crate::{StoreError, StoredProfile};
 
-const SELECT: &str = "SELECT agent, subject, position, body FROM profile WHERE organisation = $1";
+const SELECT: &str = "SELECT agent, subject, position, body, updated_at FROM profile WHERE organisation = $1";
 
 /// One person's.
 pub(crate) async fn one(
@@ -50,7 +50,6 @@ pub(crate) async fn latest(
 pub(crate) async fn save(
     connection: &mut Connection,
     organisation: OrganisationId,
-    now: Timestamp,
     profile: &StoredProfile,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO profile (organisation, agent, subject, position, body, updated_at) \
@@ -62,14 +61,39 @@ pub(crate) async fn save(
         profile.subject.into(),
         profile.position.into(),
         profile.body.clone().into(),
-        now.into(),
+        profile.updated_at.into(),
     ];
     connection.execute(sql, values).await?;
     Ok(())
 }
 
+/// Deletes a piece of those that nothing was added to since a moment; how many.
+pub(crate) async fn expire(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let sql = "SELECT agent, subject FROM profile WHERE organisation = $1 AND updated_at < $2 LIMIT $3";
+    let old =
+        connection.query(sql, vec![organisation.into(), before.into(), limit_value(limit).into()]).await?;
+    let count = old.len();
+    for mut row in old {
+        let (agent, subject): (AgentId, Pseudonym) = (row.take()?, row.take()?);
+        let sql = "DELETE FROM profile WHERE organisation = $1 AND agent = $2 AND subject = $3";
+        connection.execute(sql, vec![organisation.into(), agent.into(), subject.into()]).await?;
+    }
+    Ok(count)
+}
+
 fn read(mut row: Row) -> Result<StoredProfile, StoreError> {
-    Ok(StoredProfile { agent: row.take()?, subject: row.take()?, position: row.take()?, body: row.take()? })
+    Ok(StoredProfile {
+        agent: row.take()?,
+        subject: row.take()?,
+        position: row.take()?,
+        body: row.take()?,
+        updated_at: row.take()?,
+    })
 }
 
 fn limit_value(limit: usize) -> i64 {

@@ -59,7 +59,7 @@ pub(crate) async fn save(
     (profiles, queued): (&[StoredProfile], &[(Position, upswing_domain::FeedbackId, f64)]),
 ) -> Result<(), StoreError> {
     for person in profiles {
-        profile::save(connection, organisation, now, person).await?;
+        profile::save(connection, organisation, person).await?;
     }
     for (position, feedback, strength) in queued {
         let sql = "INSERT INTO training_signal (organisation, agent, position, feedback, strength, ordinal) \
@@ -149,6 +149,36 @@ pub(crate) async fn retry(
                WHERE organisation = $1 AND agent = $2 AND ordinal = $3 AND status = 'set_aside'";
     let parameters = vec![organisation.into(), agent.into(), ordinal.into(), now.into()];
     Ok(connection.execute(sql, parameters).await? > 0)
+}
+
+/// Deletes a piece of the windows that are done since before a moment, with what waits for training out of them; how many.
+pub(crate) async fn expire(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    // One that is yet to be tried again is not done.
+    let sql = "SELECT ordinal FROM stream_window WHERE organisation = $1 AND agent = $2 AND updated_at < $3 \
+               AND status <> 'retrying' ORDER BY ordinal LIMIT $4";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let parameters = vec![organisation.into(), agent.into(), before.into(), limit.into()];
+    let old = connection.query(sql, parameters).await?;
+    let count = old.len();
+    for mut row in old {
+        let ordinal: i64 = row.take()?;
+        let sql = "DELETE FROM training_signal WHERE organisation = $1 AND agent = $2 AND ordinal = $3 \
+                   AND position <= (SELECT to_position FROM stream_window WHERE organisation = $1 AND agent = $2 \
+                   AND ordinal = $3) AND position > (SELECT from_position FROM stream_window \
+                   WHERE organisation = $1 AND agent = $2 AND ordinal = $3)";
+        let whose =
+            || -> Vec<crate::value::Value> { vec![organisation.into(), agent.into(), ordinal.into()] };
+        connection.execute(sql, whose()).await?;
+        let sql = "DELETE FROM stream_window WHERE organisation = $1 AND agent = $2 AND ordinal = $3";
+        connection.execute(sql, whose()).await?;
+    }
+    Ok(count)
 }
 
 /// How many signals wait for training.

@@ -169,7 +169,13 @@ async fn a_window_is_saved_with_what_follows_from_it_or_not_at_all() {
                 error: None,
                 updated_at: NOW,
             },
-            profiles: vec![StoredProfile { agent, subject: ONE, position: to, body: "{}".to_owned() }],
+            profiles: vec![StoredProfile {
+                agent,
+                subject: ONE,
+                position: to,
+                body: "{}".to_owned(),
+                updated_at: NOW,
+            }],
             queued: vec![(signals[0].position, signals[0].id, 0.4)],
         };
         let save = |fence| {

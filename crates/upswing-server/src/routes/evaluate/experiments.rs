@@ -21,6 +21,7 @@ use crate::problem::{Code, Problem, Problems};
 use crate::registry::AgentEntry;
 use crate::routes::deploy::agents;
 use crate::runtime::ids;
+use crate::server::ExperimentDefaults;
 use crate::wire::json::{Json, Params, Path, Vetted};
 use crate::wire::page::PageParams;
 use crate::wire::time;
@@ -55,18 +56,14 @@ pub(crate) struct CreateExperimentRequest {
     /// Two to twenty versions, the control first, instead of configurations.
     #[serde(default)]
     arms: Vec<ArmRequest>,
-    /// No verdict before so many units have an outcome; 1,000 unless given.
-    #[serde(default = "thousand")]
-    #[schema(default = 1000)]
-    min_sample_size: u64,
-    /// No verdict before so many hours; 168 unless given.
-    #[serde(default = "week")]
-    #[schema(default = 168.0)]
-    min_duration_hours: f64,
-    /// How often at most an experiment without effect may say that there is one; 0.05 unless given.
-    #[serde(default = "five_percent", alias = "significance_threshold")]
-    #[schema(default = 0.05)]
-    significance: f64,
+    /// No verdict before so many units have an outcome; as configured unless given, 1,000 where nothing is.
+    min_sample_size: Option<u64>,
+    /// No verdict before so many hours; as configured unless given, 168 where nothing is.
+    min_duration_hours: Option<f64>,
+    /// How often at most an experiment without effect may say that there is one; as configured unless given, 0.05 where
+    /// nothing is.
+    #[serde(alias = "significance_threshold")]
+    significance: Option<f64>,
     /// `user` (the default), `session` or `execution`.
     #[serde(default)]
     #[schema(value_type = String)]
@@ -102,15 +99,6 @@ pub(crate) struct CreateExperimentRequest {
     adaptive: Option<Adaptive>,
 }
 
-fn thousand() -> u64 {
-    1_000
-}
-fn week() -> f64 {
-    168.0
-}
-fn five_percent() -> f64 {
-    0.05
-}
 fn one() -> f64 {
     1.0
 }
@@ -285,7 +273,7 @@ pub(crate) async fn create(
     }
     let now = app.now();
     let id = ExperimentId(ids::fresh(now));
-    let (plan, fresh) = plan(&agent, &request, id, now)?;
+    let (plan, fresh) = plan(&agent, &request, app.limits.experiments, id, now)?;
     let definition = agent.serving().state.agent.reward_definition.clone();
     plan.check(&|source| definition.metrics.contains_key(source))?;
     for version in fresh {
@@ -314,6 +302,7 @@ pub(crate) async fn create(
 fn plan(
     agent: &AgentEntry,
     request: &CreateExperimentRequest,
+    defaults: ExperimentDefaults,
     id: ExperimentId,
     now: Timestamp,
 ) -> Result<(ExperimentPlan, Vec<Version>), Problem> {
@@ -365,7 +354,7 @@ fn plan(
             return Err(Problem::new(Code::InvalidBody, detail).about("arms"));
         }
     };
-    let hours = request.min_duration_hours;
+    let hours = request.min_duration_hours.unwrap_or(defaults.min_duration_hours);
     if !(0.0..=87_600.0).contains(&hours) {
         return Err(Invalid::new("min_duration_hours", hours, "0 to 87600 hours").into());
     }
@@ -393,8 +382,8 @@ fn plan(
         targeting: request.targeting.clone(),
         metrics: if request.metrics.is_empty() { vec![reward] } else { request.metrics.clone() },
         covariate: request.covariate.clone(),
-        alpha: request.significance,
-        minimum_units: request.min_sample_size,
+        alpha: request.significance.unwrap_or(defaults.significance),
+        minimum_units: request.min_sample_size.unwrap_or(defaults.min_samples),
         minimum_seconds: (hours * 3_600.0) as u64,
         planned_units: request.planned_units,
         adaptive: request.adaptive,

@@ -59,7 +59,7 @@ pub(crate) async fn stats(
     Params(params): Params<StatsParams>,
 ) -> Result<Json<StatsResponse>, Problem> {
     let organisation = caller.organisation();
-    let since = performance::since(app.now(), params.days)?;
+    let since = performance::since(&app, params.days)?;
     let agent = match params.agent_id {
         Some(id) => Some(agents::find(&app, &caller, id)?.id),
         None => None,

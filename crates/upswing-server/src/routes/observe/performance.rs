@@ -10,9 +10,9 @@ use upswing_store::MetricSummary;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::auth::Caller;
-use crate::jobs::rollups;
+use crate::jobs::{retention, rollups};
 use crate::problem::{Code, Problem, Problems};
 use crate::registry::Serving;
 use crate::routes::deploy::agents;
@@ -125,10 +125,12 @@ fn interval(mean: f64, variance: f64, count: i64) -> Option<[f64; 2]> {
     Some([mean - half, mean + half])
 }
 
-/// So many days ago.
-pub(super) fn since(now: Timestamp, days: Option<i64>) -> Result<Timestamp, Problem> {
+/// So many days ago, but not before what is kept: what was revised after its retention is no whole hour.
+pub(super) fn since(app: &App, days: Option<i64>) -> Result<Timestamp, Problem> {
     match days.unwrap_or(30) {
-        days @ 1..=3650 => Ok(now.plus_seconds(-days * 86_400)),
+        days @ 1..=3650 => {
+            Ok(retention::before(app.now(), days.min(app.retention.performance.unwrap_or(days))))
+        }
         days => {
             let detail = format!("days is {days}, but must be a whole number from 1 to 3650");
             Err(Problem::new(Code::InvalidParameter, detail).about("days"))
@@ -152,7 +154,7 @@ pub(crate) async fn performance(
     Params(params): Params<PerformanceParams>,
 ) -> Result<Json<PerformanceResponse>, Problem> {
     let agent = agents::find(&app, &caller, id)?;
-    let since = since(app.now(), params.days)?;
+    let since = since(&app, params.days)?;
     check(&params, &agent.serving())?;
     rollups::catch_up(&app, (agent.organisation, agent.id)).await?;
     let segment = params.segment.unwrap_or_default();
