@@ -51,6 +51,24 @@ fn ten_percent_in_concert_move_the_right_version_by_less_than_five_points() {
     }
 }
 
+/// The same by the server's own rules, also where the versions are close and nothing is explored on purpose: of two shares
+/// of 0.62 and 0.58, lies of a tenth of the accounts, which give a fifth of the reports, pull them apart the other way
+/// round, and more than five times as far.
+#[test]
+fn by_the_servers_rules_a_close_pair_withstands_it_too() {
+    let close = Problem { name: "close", means: &[0.62, 0.58], accounts: 2_000, steps: 24_000, ..CLEAR };
+    for from in [0, 12_000] {
+        let attack = Problem { liars: 0.10, from, ..close };
+        assert!(attack.pull() > 5.0, "{}", attack.pull());
+        let with = outcomes(&attack, Defences::Standing);
+        let (moved, error) = points(&outcomes(&close, Defences::Standing), &with);
+        assert!(moved + 2.0 * error < 5.0, "from {from}: {moved} +- {error}");
+        // Not because the rules themselves cost as much.
+        let (moved, error) = points(&outcomes(&close, Defences::Off), &with);
+        assert!(moved + 2.0 * error < 5.0, "from {from}, against no defences: {moved} +- {error}");
+    }
+}
+
 #[test]
 fn honest_learning_is_at_least_nine_tenths_as_fast() {
     for scale in [Scale::Thumbs, Scale::Stars] {
@@ -58,8 +76,11 @@ fn honest_learning_is_at_least_nine_tenths_as_fast() {
         let reached = |defences| -> Vec<f64> {
             seeds(&honest, defences, HONEST_SEEDS).iter().map(|o| o.reached).collect()
         };
-        let (speed, error) = ratio(&reached(Defences::Off), &reached(Defences::All));
-        assert!(speed - 2.0 * error >= 0.9, "{speed} +- {error}");
+        let off = reached(Defences::Off);
+        for defences in [Defences::All, Defences::Standing] {
+            let (speed, error) = ratio(&off, &reached(defences));
+            assert!(speed - 2.0 * error >= 0.9, "{}: {speed} +- {error}", defences.name());
+        }
     }
 }
 

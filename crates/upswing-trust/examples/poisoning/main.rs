@@ -1,12 +1,19 @@
 //! How far accounts that lie in concert move a policy, with the defences on and off.
 //!
-//! `cargo run --release -p upswing-trust --example poisoning -- [--json] [--honest] [--seeds 20] [only names containing]`
+//! `cargo run --release -p upswing-trust --example poisoning -- [--json] [--honest] [--seeds 20] [--first 0]
+//! [--defences "yes or no"] [only names containing]`
 //!
 //! `share` is the right version's mean probability of being served over the last quarter, `moved` by how many points that
 //! is below the same defences without an attack (seeds paired), each with its standard error. `90 %` is the number of
 //! reports until its share over 500 reports was 0.9. `weights` are the mean reputations of honest accounts and of the others.
+//! `pull` is how far the lies pull the right version and the next best together where nobody can be told apart, divided by
+//! what lies between the two ([`Problem::pull`]): above 1, no learner that cannot tell accounts apart finds the right one.
 //! Then the honest speed: without any attack, reports until 90 % with defences off, divided by those with them on. With
-//! `--honest` only problems without an attack are run.
+//! `--honest` only problems without an attack are run; `--first` is the first seed; `--defences` leaves those out whose name
+//! does not end so, but for *off*.
+//!
+//! The last line says for each defence in how many of the cells with 10 % of liars the mean is moved by less than 5 points,
+//! and names the others. *all, yes or no* is what the server does.
 
 mod simulation;
 
@@ -59,6 +66,10 @@ fn problems() -> Vec<Problem> {
         let base = Problem { policy, ..base };
         problems.push(base);
         problems.extend([0, base.steps / 2].map(|from| Problem { liars: 0.10, from, ..base }));
+        if base.name == "linear, floor" {
+            let scripts = [Script::Contrast(0.8), Script::Contrast(0.6), Script::Silence];
+            problems.extend(scripts.map(|script| Problem { liars: 0.10, script, ..base }));
+        }
     }
     problems
 }
@@ -113,9 +124,14 @@ fn main() {
         .position(|a| a == "--seeds")
         .and_then(|at| arguments.get(at + 1)?.parse().ok())
         .unwrap_or(20_u64);
+    let after = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
+    let first = after("--first").and_then(|n| n.parse().ok()).unwrap_or(0_u64);
+    let wanted = after("--defences").cloned().unwrap_or_default();
+    let each: Vec<Defences> =
+        Defences::EACH.into_iter().filter(|d| *d == Defences::Off || d.name().ends_with(&wanted)).collect();
     let only = arguments
         .iter()
-        .rfind(|a| !a.starts_with("--") && a.parse::<u64>().is_err())
+        .rfind(|a| !a.starts_with("--") && a.parse::<u64>().is_err() && **a != wanted)
         .cloned()
         .unwrap_or_default();
     let without_attacks = arguments.iter().any(|a| a == "--honest");
@@ -124,16 +140,17 @@ fn main() {
         .filter(|p| p.name.contains(&only) && (p.liars == 0.0 || !without_attacks))
         .collect();
     let mut honest: BTreeMap<(&str, Defences), Vec<Outcome>> = BTreeMap::new();
+    let mut cells: BTreeMap<Defences, (usize, Vec<String>)> = BTreeMap::new();
     if !json {
         println!(
-            "| problem | accounts in concert | they | from report | defences | share | moved, points | 90 % | weights |"
+            "| problem | accounts in concert | they | from report | pull | defences | share | moved, points | 90 % | weights |"
         );
-        println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+        println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     }
     for problem in &problems {
         let runs = if problem.liars > 0.0 { seeds } else { seeds * HONEST_SEEDS };
-        for defences in Defences::EACH {
-            let jobs: Vec<_> = (0..runs).map(|seed| (*problem, defences, seed)).collect();
+        for &defences in &each {
+            let jobs: Vec<_> = (first..first + runs).map(|seed| (*problem, defences, seed)).collect();
             let found = outcomes(&jobs);
             if problem.liars == 0.0 {
                 honest.insert((problem.name, defences), found.clone());
@@ -144,10 +161,26 @@ fn main() {
             let moved: Vec<f64> =
                 found.iter().zip(without).map(|(o, without)| 100.0 * (without.share - o.share)).collect();
             let (moved, moved_error) = mean(&moved);
+            let tasted = matches!(problem.script, Script::Taste(..));
+            if (problem.liars - 0.10).abs() < 1e-9 && !tasted {
+                let (met, missed) = cells.entry(defences).or_default();
+                if moved < 5.0 {
+                    *met += 1;
+                } else {
+                    let cell = format!(
+                        "{}, {}, from {}: {moved:.1} ± {moved_error:.1}",
+                        problem.name,
+                        script(problem),
+                        problem.from
+                    );
+                    missed.push(cell);
+                }
+            }
+            let pull = if problem.liars > 0.0 { format!("{:.1}", problem.pull()) } else { String::new() };
             let weights = [0, 1].map(|group| mean(&column(&found, |o| o.believed[group])).0);
             if json {
                 println!(
-                    "{{\"problem\":\"{}\",\"liars\":{},\"script\":\"{}\",\"from\":{},\"defences\":\"{}\",\"share\":{share:.5},\"share_error\":{error:.5},\"moved\":{moved:.3},\"moved_error\":{moved_error:.3},\"reached\":{reached:.0},\"reached_error\":{reached_error:.0}}}",
+                    "{{\"problem\":\"{}\",\"liars\":{},\"script\":\"{}\",\"from\":{},\"pull\":\"{pull}\",\"defences\":\"{}\",\"share\":{share:.5},\"share_error\":{error:.5},\"moved\":{moved:.3},\"moved_error\":{moved_error:.3},\"reached\":{reached:.0},\"reached_error\":{reached_error:.0}}}",
                     problem.name,
                     problem.liars,
                     script(problem),
@@ -168,7 +201,7 @@ fn main() {
                     _ => "".to_owned(),
                 };
                 println!(
-                    "| {} | {:.0} % | {} | {} | {} | {share:.3} ± {error:.3} | {moved} | {reached:.0} ± {reached_error:.0} | {believed} |",
+                    "| {} | {:.0} % | {} | {} | {pull} | {} | {share:.3} ± {error:.3} | {moved} | {reached:.0} ± {reached_error:.0} | {believed} |",
                     problem.name,
                     problem.liars * 100.0,
                     script(problem),
@@ -194,5 +227,10 @@ fn main() {
                 found.len()
             );
         }
+    }
+    for (defences, (met, missed)) in cells.iter().filter(|_| !json) {
+        let all = met + missed.len();
+        let rest = if missed.is_empty() { String::new() } else { format!("; not: {}", missed.join("; ")) };
+        println!("\n10 % move it by less than 5 points, {}: {met} of {all} cells{rest}", defences.name());
     }
 }

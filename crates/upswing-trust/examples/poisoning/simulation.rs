@@ -105,6 +105,30 @@ pub(crate) struct Outcome {
     pub(crate) believed: [f64; 2],
 }
 
+impl Problem {
+    /// How far the accounts in concert pull the right version and the next best together, divided by what lies between
+    /// them: what is left of the lie where nobody can be told apart, by caps that they stay below, and as many reports of
+    /// each version as are needed. Above 1 the right version is not the best in the reports, and whoever learns from them
+    /// alone is wrong, however robustly: with binary answers, nothing in a version's reports but their mean says which of
+    /// them are lies. Telling the accounts apart, by what each says of several versions, is what may help then.
+    pub(crate) fn pull(&self) -> f64 {
+        let mut random = Random(1);
+        let people = people(self, &mut random);
+        let of = |liars: bool| -> f64 {
+            people.iter().filter(|p| p.liar == liars || !liars).map(|p| p.activity).sum::<f64>()
+        };
+        let share = of(true) / of(false);
+        let (first, second) = (self.means[0], self.means[1]);
+        // What they say on the whole of the right version and of the next best, against what is true.
+        let (down, up) = match self.script {
+            Script::Contrast(c) => (c * first, c * (1.0 - second)),
+            Script::Silence => (first, 0.0),
+            Script::Taste(a, b) => (first - a, b - second),
+        };
+        share * (down + up) / (first - second)
+    }
+}
+
 /// SplitMix64: simulations need reproducible numbers, not good ones.
 struct Random(u64);
 

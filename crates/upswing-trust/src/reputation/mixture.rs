@@ -5,7 +5,8 @@
 //! - *typical*: counts of an item are Dirichlet-multinomial around the item's own distribution, with a concentration common
 //!   to all: people differ, and one person's reports resemble each other.
 //! - *low* and *high*: nearly always the worst, or the best answer, whatever was served. Tiresome, but says nothing about
-//!   the order of versions. Without these two, everybody who never likes anything would look like part of an attack.
+//!   the order of versions. Without these two, everybody who never likes anything would look like part of an attack. They
+//!   are believed, unless there is a script: then they are set aside with it ([`Mixture::set_aside`]).
 //! - *script*: for each item a direction: praise, condemn, or leave alone. With probability `consistency` a report is what
 //!   the script says, otherwise what a typical report would be. This is what accounts in concert do, and also what they do
 //!   when they mix in noise on purpose.
@@ -72,7 +73,7 @@ pub(super) struct Mixture {
 }
 
 /// Logarithms that one pass over the accounts needs.
-struct Tables {
+pub(super) struct Tables {
     /// By item, answer and count: the Dirichlet-multinomial's rising factorials.
     rising: Vec<[Vec<f64>; ANSWERS]>,
     total: Vec<f64>,
@@ -111,15 +112,18 @@ impl Mixture {
         self.shares[3]
     }
 
-    /// The probability that an account with these counts follows the script. O(items it reported on).
-    pub(super) fn follows(&self, cells: &[Cell]) -> f64 {
+    /// The probability that there is a script and that an account with these counts is no typical one: that it follows the
+    /// script, or always says the same. Where there is a script, the latter is also what it looks like as long as what it
+    /// prefers, or what it condemns, is hardly served; and nothing about the order of versions is lost with it. O(items it
+    /// reported on).
+    pub(super) fn set_aside(&self, tables: &Tables, cells: &[Cell]) -> f64 {
         if self.certainty <= 0.0 {
             return 0.0;
         }
-        self.certainty * posterior(&self.tables(), &self.directions, cells).1[3]
+        self.certainty * (1.0 - posterior(tables, &self.directions, cells).1[0])
     }
 
-    fn tables(&self) -> Tables {
+    pub(super) fn tables(&self) -> Tables {
         let at_end = |p: &[f64; ANSWERS], end: usize, consistency: f64| {
             let mut mixed = p.map(|p| (1.0 - consistency) * p);
             mixed[end] += consistency;

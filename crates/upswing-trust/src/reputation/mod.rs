@@ -4,10 +4,13 @@
 //! not help against these: each stays below them. What gives them away is that they agree with one another beyond what the
 //! versions explain: honest reports about one version scatter, a script's do not, and it contradicts the others in the same
 //! way in each of its accounts. [`Reputation`] fits a mixture of honest classes and a script (see `mixture.rs`) to the
-//! counts of reports by account, version and answer; an account weighs the probability that it does not follow the script.
+//! counts of reports by account, version and answer. Without evidence for a script all weigh 1. With it, an account weighs
+//! the probability that what it says depends on what was served, as it does with typical people: those who follow the script
+//! are set aside, and with them those who always say the same, whom nobody can tell from a script while only one version is
+//! served, and who say nothing about which version is better.
 //!
-//! Weighting by that probability does not bend what the honest say: under the mixture, the weighted sum over all accounts
-//! of any function of their reports has the expectation of the same sum over the honest alone. Also accounts with a single
+//! Weighting by that probability does not bend what the others say: under the mixture, the weighted sum over all accounts
+//! of any function of their reports has the expectation of the same sum over the typical alone. Also accounts with a single
 //! report, of which nobody can say whether they lie, are thus right on the whole.
 //!
 //! Assumes: the script's accounts are fewer than the others; honest reports about an [`Item`] have something in common, so
@@ -40,7 +43,7 @@ pub use mixture::Direction;
 use mixture::{ANSWERS, Cell};
 
 /// Changes when the layout of a serialised state, or the meaning of what is in it, changes.
-pub const REPUTATION_VERSION: u16 = 1;
+pub const REPUTATION_VERSION: u16 = 2;
 
 /// A weight that differs by less from the one that entries carry is not worth revising them for.
 const DEADBAND: f64 = 0.02;
@@ -198,9 +201,10 @@ impl Reputation {
             self.items.iter().map(|item| versions.get(&item.version).copied().unwrap_or(0)).collect();
         let cells: Vec<&[Cell]> = self.accounts.values().map(|account| account.cells.as_slice()).collect();
         let mixture = mixture::fit(&cells, &version_of);
+        let tables = mixture.tables();
         let mut changed = Vec::new();
         for (&pseudonym, account) in &mut self.accounts {
-            let new = Weight::nearest(1.0 - mixture.follows(&account.cells));
+            let new = Weight::nearest(1.0 - mixture.set_aside(&tables, &account.cells));
             if (new.get() - account.weight.get()).abs() > DEADBAND {
                 changed.push(Change { account: pseudonym, old: account.weight, new });
                 account.weight = new;
@@ -411,6 +415,28 @@ mod tests {
         }
         reputation.refit();
         assert!(mean(&reputation, 0..100) > 0.95, "{}", mean(&reputation, 0..100));
+    }
+
+    /// While there is an attack they are its mask, and nothing about the order of versions is lost with them.
+    #[test]
+    fn while_there_is_a_script_who_always_says_the_same_is_set_aside() {
+        let mut reputation = crowd(100, 8);
+        let (never, always) = (1_000..1_030, 1_030..1_060);
+        for i in never.start..always.end {
+            // So often that nobody typical would, also of those who are easily pleased.
+            for n in 0..30 {
+                let said = if never.contains(&i) { Reward::ZERO } else { Reward::ONE };
+                reputation.observe(account(i), item(1 + n % 2, 0), None, Some(said));
+            }
+        }
+        reputation.refit();
+        for same in [never, always] {
+            // Below a half the server does not believe an account.
+            assert!(mean(&reputation, same.clone()) < 0.5, "{}", mean(&reputation, same));
+        }
+        // Who is typical and praised all eight times by chance (0.65^8: 3 %) looks like these, and whoever did so seven times
+        // (14 %) may: if half of them were taken for these, 0.9 would be left.
+        assert!(mean(&reputation, 100..1_000) > 0.85, "{}", mean(&reputation, 100..1_000));
     }
 
     /// Where a segment as a whole sees it differently, it is not in concert: it has items of its own.
