@@ -37,6 +37,30 @@ fn the_first_organisation_is_made_once() {
     assert!(fail(folder.path(), &["keys", "list"]).contains("--organisation NAME"));
 }
 
+/// Nobody has to believe that an option works which does not.
+#[test]
+fn what_is_configured_and_not_used_yet_is_named_with_what_it_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("system.yaml");
+    let text = "learning:\n  annotation:\n    auto_approve_threshold: 0.95\n  experiments:\n    min_samples: 50\n  \
+                data_retention:\n    pattern_data_days: 180\n    model_checkpoints_kept: 10\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let checked = json_of(&succeed(folder.path(), &["config", "check", file, "--json"]));
+    for (option, part) in [
+        ("learning.annotation.auto_approve_threshold", json!("the annotation queue")),
+        ("learning.data_retention.model_checkpoints_kept", json!("trained models")),
+        ("learning.data_retention.pattern_data_days", Value::Null),
+        ("learning.experiments.min_samples", Value::Null),
+    ] {
+        assert_eq!(checked[option]["waits_for"], part, "{checked}");
+        assert_eq!(checked[option]["in_effect"], part.is_null(), "{checked}");
+    }
+    let text = succeed(folder.path(), &["config", "check", file]);
+    let named: Vec<_> = text.lines().filter(|line| line.contains("not used yet: it waits for")).collect();
+    assert_eq!(named.len(), 2, "{text}");
+}
+
 #[test]
 fn keys_are_made_listed_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
