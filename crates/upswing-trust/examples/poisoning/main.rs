@@ -6,8 +6,8 @@
 //! `share` is the right version's mean probability of being served over the last quarter, `moved` by how many points that
 //! is below the same defences without an attack (seeds paired), each with its standard error. `90 %` is the number of
 //! reports until its share over 500 reports was 0.9. `weights` are the mean reputations of honest accounts and of the others.
-//! `pull` is how far the lies pull the right version and the next best together where nobody can be told apart, divided by
-//! what lies between the two ([`Problem::pull`]): above 1, no learner that cannot tell accounts apart finds the right one.
+//! `pull` is how far the lies pull the right version and the next best together where every report counts alike, divided by
+//! what lies between the two ([`Problem::pull`]): above 1, the right version is not the best in the reports.
 //! Then the honest speed: without any attack, reports until 90 % with defences off, divided by those with them on. With
 //! `--honest` only problems without an attack are run; `--first` is the first seed; `--defences` leaves those out whose name
 //! does not end so, but for *off*.

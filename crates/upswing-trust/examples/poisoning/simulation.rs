@@ -107,10 +107,10 @@ pub(crate) struct Outcome {
 
 impl Problem {
     /// How far the accounts in concert pull the right version and the next best together, divided by what lies between
-    /// them: what is left of the lie where nobody can be told apart, by caps that they stay below, and as many reports of
-    /// each version as are needed. Above 1 the right version is not the best in the reports, and whoever learns from them
-    /// alone is wrong, however robustly: with binary answers, nothing in a version's reports but their mean says which of
-    /// them are lies. Telling the accounts apart, by what each says of several versions, is what may help then.
+    /// them, where every report counts alike. Above 1 the right version is not the best in the reports, and whoever learns
+    /// from them alone is wrong, however robustly: with binary answers, nothing in a version's reports but how many there
+    /// are of each says which of them are lies. Telling the accounts apart, by what each says of several versions, is what
+    /// may help then; counting accounts alike instead of reports makes the pull smaller.
     pub(crate) fn pull(&self) -> f64 {
         let mut random = Random(1);
         let people = people(self, &mut random);
