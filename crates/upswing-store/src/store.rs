@@ -26,7 +26,12 @@ use crate::recognise::{profile, window};
 use crate::writer::{Job, Place, Writer};
 use crate::{
     Ack, Actor, AgentState, ApiKey, Arrived, Assembled, AuditEntry, AuditHead, AuditSeal, AuditVerdict,
-    AuthorTrust, Checkpoint, ContentClass, ContentHash, Dataset, Deployment, DueTrace, Event, ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats, GateApproval, GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener, MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutEvidence, RolloutTransition, ShadowPiece, ShadowProgress, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback, StoredPair, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
+    AuthorTrust, Checkpoint, ContentClass, ContentHash, Dataset, Deployment, DueTrace, Event,
+    ExperimentChanges, ExperimentLook, ExperimentPiece, ExperimentProgress, ExportedDecision, FeedbackStats,
+    GateApproval, GateRecord, GateResult, GateSetting, GateSettings, LedgerEntry, LineageEdge, Listener,
+    MetricSummary, NewAgent, NewWaiting, News, Organisation, QueueStatus, RolloutEvidence, RolloutTransition,
+    ShadowPiece, ShadowProgress, Statement, StoreError, StoredDecision, StoredExecution, StoredFeedback,
+    StoredPair, StoredProfile, StoredTrace, StreamSignal, StreamWindow, Telemetry, Waiting, WindowOutcome,
 };
 
 /// How to open a store.
