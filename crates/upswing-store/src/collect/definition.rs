@@ -1,9 +1,10 @@
-//! Reward definitions as the writer sees them: the version is read in every transaction, the body is remembered.
+//! Reward definitions as the writer sees them. They are remembered for as long as an organisation's head stands where the last
+//! batch left it: a change of a definition moves the head, and so does everything that another server writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use upswing_domain::{AgentId, OrganisationId, RewardDefinition};
+use upswing_domain::{AgentId, OrganisationId, Position, RewardDefinition};
 
 use crate::StoreError;
 use crate::engine::{Connection, tables};
@@ -19,6 +20,12 @@ pub(crate) struct Definition {
 #[derive(Default)]
 pub(crate) struct Definitions {
     known: HashMap<(OrganisationId, AgentId), Definition>,
+    /// Those that were read since the head was last moved by somebody else.
+    current: HashSet<(OrganisationId, AgentId)>,
+    /// Where the last batch left each organisation's head.
+    heads: HashMap<OrganisationId, Position>,
+    /// Where others write as well: what is remembered will not do, so it is not waited for to be found out.
+    shared: HashSet<OrganisationId>,
 }
 
 impl Definitions {
@@ -26,7 +33,29 @@ impl Definitions {
         self.known.get(&(organisation, agent))
     }
 
-    /// Loads the bodies of those versions that are not the remembered ones.
+    /// Whether a batch may hope to do with what is remembered.
+    pub(crate) fn remembers(&self, organisation: OrganisationId, agent: AgentId) -> bool {
+        self.current.contains(&(organisation, agent)) && !self.shared.contains(&organisation)
+    }
+
+    /// Whether what is remembered holds at this head; what does not is to be read again.
+    pub(crate) fn hold(&mut self, organisation: OrganisationId, head: Position) -> bool {
+        let hold = self.heads.get(&organisation) == Some(&head);
+        if hold {
+            self.shared.remove(&organisation);
+        } else {
+            self.shared.insert(organisation);
+            self.current.retain(|(other, _)| *other != organisation);
+        }
+        hold
+    }
+
+    /// Notes where a batch has left an organisation's head.
+    pub(crate) fn left(&mut self, organisation: OrganisationId, head: Position) {
+        self.heads.insert(organisation, head);
+    }
+
+    /// Takes note of versions that were read, and loads the bodies of those that are not the remembered ones.
     pub(crate) async fn refresh(
         &mut self,
         connection: &mut Connection,
@@ -45,6 +74,7 @@ impl Definitions {
                 .map_err(|e| StoreError::Corrupt(format!("reward definition {version} of {}: {e}", key.1)))?;
             self.known.insert(key, Definition { version, body: Arc::new(body) });
         }
+        self.current.extend(versions.iter().map(|&(o, a, _)| (o, a)));
         Ok(())
     }
 }

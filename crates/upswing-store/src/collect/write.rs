@@ -126,6 +126,8 @@ pub(crate) async fn write_batch(
     // Of what has an execution's id the decision is among what is known about it.
     let others = |&&(o, id): &&Key<DecisionId>| !wanted.executions.contains(&(o, ExecutionId(id.0)));
     let decisions: Keys<DecisionId> = wanted.decisions.iter().filter(others).copied().collect();
+    let (remembered, unknown): (Keys<AgentId>, Keys<AgentId>) =
+        wanted.agents.iter().partition(|&&(o, agent)| definitions.remembers(o, agent));
     let shadows = wanted.shadows.iter().map(|&(o, r, d)| vec![o.into(), r.into(), d.into()]);
     let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 10] = [
         (&tables::DECISION_FACTS, keys(&decisions), learn_decision),
@@ -133,7 +135,7 @@ pub(crate) async fn write_batch(
         (&tables::SHADOW_FACTS, shadows.collect(), learn_shadow),
         (&tables::FEEDBACK_FACTS, keys(&wanted.feedback), learn_feedback),
         (&tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals), learn_awaiting),
-        (&tables::AGENT_DEFINITION, keys(&wanted.agents), learn_definition),
+        (&tables::AGENT_DEFINITION, keys(&unknown), learn_definition),
         (&tables::CONSENT_FACTS, keys(&wanted.people), learn_consent),
         (&tables::AUTHOR_FACTS, authors.collect(), learn_author),
         (&tables::AUTHOR_TRUSTED, trusted.collect(), learn_trusted),
@@ -152,6 +154,12 @@ pub(crate) async fn write_batch(
             learn(&mut known, row)?;
         }
     }
+    let moved: BTreeSet<_> =
+        heads.iter().filter(|&&(o, head)| !definitions.hold(o, head)).map(|(o, _)| *o).collect();
+    let again: Keys<AgentId> = remembered.into_iter().filter(|(o, _)| moved.contains(o)).collect();
+    for row in connection.look_up(&tables::AGENT_DEFINITION, keys(&again)).await? {
+        learn_definition(&mut known, row)?;
+    }
     complete(connection, &mut known, &wanted).await?;
     definitions.refresh(connection, &known.definitions).await?;
 
@@ -168,6 +176,9 @@ pub(crate) async fn write_batch(
     let after = plan.rows.heads.clone();
     let mut events = std::mem::take(&mut plan.rows.recent);
     write(connection, plan, wanted).await?;
+    for (organisation, head) in &after {
+        definitions.left(*organisation, *head);
+    }
     connection.push_news(news);
     let lately = before.into_iter().map(|(organisation, from)| Lately {
         organisation,

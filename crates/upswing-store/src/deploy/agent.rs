@@ -74,8 +74,9 @@ pub(crate) async fn redefine(
     agent: AgentId,
     definition: &RewardDefinition,
 ) -> Result<AgentState, StoreError> {
-    // Batches of all servers wait for the head: each sees either definition, none sees both.
-    connection.advance(actor.organisation, 0).await?;
+    // Batches of all servers wait for the head: each sees either definition, none sees both. That it moves tells those that
+    // remember a definition to look again.
+    connection.advance(actor.organisation, 1).await?;
     let sql = "UPDATE agent SET definition_version = definition_version + 1 WHERE organisation = $1 AND id = $2 \
                RETURNING definition_version";
     let row = connection.query_one(sql, vec![actor.organisation.into(), agent.into()]).await?;

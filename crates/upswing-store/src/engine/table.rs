@@ -11,9 +11,10 @@ use crate::value::ColumnType::{self, Bool, Bytes, F64, I64, Text, Uuid};
 use crate::value::Value;
 
 /// Columns that mostly have one value in all of a batch. Only these are looked at: each combination is a statement.
-const STEADY: [&str; 9] = [
+const STEADY: [&str; 10] = [
     "organisation",
     "agent",
+    "experiment",
     "schema_version",
     "feedback_type",
     "source",

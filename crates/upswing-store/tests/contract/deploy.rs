@@ -143,3 +143,46 @@ async fn a_new_reward_definition_folds_what_is_stored_again() {
     })
     .await;
 }
+
+/// A server remembers definitions; another server's change holds from its next batch on, for every agent.
+#[tokio::test]
+async fn a_definition_that_another_server_changes_holds_from_the_next_batch() {
+    on_both("a_definition_that_another_server_changes_holds_from_the_next_batch", |database| async move {
+        let world = World::new(&database).await;
+        let quiet = World::within(world.store.clone()).await;
+        // An embedded database has one server.
+        let embedded = database.url.starts_with("sqlite");
+        let other = if embedded { world.store.clone() } else { database.store().await };
+        let mut id = 0;
+        let mut rewards = async |world: &World, count: u128| {
+            for _ in 0..count {
+                id += 1;
+                let mut said = world.feedback(id + 10_000, id, 1.0);
+                said.metrics.insert("cost".to_owned(), 2.5);
+                world.write(vec![Event::Decision(world.decision(id)), feedback(said)]).await;
+            }
+            world.ledger().await.last().map(|entry| (entry.definition_version, entry.new.map(|r| r.get())))
+        };
+        assert_eq!(rewards(&world, 3).await, Some((1, Some(1.0))));
+        assert_eq!(rewards(&quiet, 3).await, Some((1, Some(1.0))));
+        let definition: RewardDefinition = serde_json::from_value(serde_json::json!({
+            "metrics": { "cost": { "minimum": 0, "maximum": 10, "direction": "decrease" } }
+        }))
+        .unwrap();
+        for version in 2..5 {
+            let who = actor(world.organisation);
+            other.set_reward_definition(who, world.agent, definition.clone()).await.unwrap();
+            // What says nothing of rewards does not use up the news.
+            world.write(vec![Event::Decision(world.decision(90_000 + version))]).await;
+            let version = i64::try_from(version).unwrap();
+            assert_eq!(rewards(&world, 2).await, Some((version, Some(0.75))));
+        }
+        assert_eq!(rewards(&quiet, 1).await, Some((1, Some(1.0))));
+        if !embedded {
+            other.close().await;
+        }
+        world.store.close().await;
+        database
+    })
+    .await;
+}
