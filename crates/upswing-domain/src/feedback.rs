@@ -32,6 +32,18 @@ pub enum FeedbackType {
 }
 
 impl FeedbackType {
+    /// Whether somebody is satisfied who says this: by the stars where there are any, from the fourth on, otherwise by the
+    /// thumb; `None` where neither is given.
+    #[must_use]
+    pub fn satisfied(self, rating: Option<i64>) -> Option<bool> {
+        match (rating, self) {
+            (Some(rating), _) => Some(rating >= 4),
+            (None, Self::ThumbsUp) => Some(true),
+            (None, Self::ThumbsDown) => Some(false),
+            _ => None,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 8] = [
         Self::ThumbsUp,

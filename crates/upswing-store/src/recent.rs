@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use upswing_domain::{
-    AgentId, Assignment, Context, FeedbackType, OrganisationId, Position, Timestamp, VersionId,
+    AgentId, Assignment, Context, ContextValue, FeedbackType, OrganisationId, Position, Timestamp, VersionId,
 };
 
 use crate::LedgerEntry;
@@ -18,14 +18,23 @@ const KEPT: usize = 32_768;
 
 /// How much room an event takes, in some 300 bytes. What it shares with others is counted with each.
 fn weight(event: &RecentEvent) -> usize {
-    let keys = |context: &Option<Arc<Context>>| context.as_ref().map_or(0, |context| context.iter().count());
-    let entries = match &event.what {
-        What::Exposed(context) => keys(context),
-        What::Executed(executed) => keys(&executed.context) + executed.metrics.len(),
-        What::Said(said) => said.metrics.len(),
-        What::Rewarded(entry) => keys(&entry.context),
+    let of_context = |context: &Option<Arc<Context>>| -> usize {
+        let values = context.iter().flat_map(|context| context.iter());
+        let text = |value: &ContextValue| match value {
+            ContextValue::Category(category) => category.len(),
+            ContextValue::Flag(_) | ContextValue::Number(_) => 0,
+        };
+        values.map(|(key, value)| 48 + key.len() + text(value)).sum()
     };
-    1 + entries / 4
+    let of_metrics =
+        |metrics: &BTreeMap<String, f64>| -> usize { metrics.keys().map(|key| 40 + key.len()).sum() };
+    let bytes = match &event.what {
+        What::Exposed(context) => of_context(context),
+        What::Executed(executed) => of_context(&executed.context) + of_metrics(&executed.metrics),
+        What::Said(said) => of_metrics(&said.metrics),
+        What::Rewarded(entry) => of_context(&entry.context),
+    };
+    1 + bytes / 300
 }
 
 /// Something that followers read.
@@ -37,6 +46,8 @@ pub(crate) struct RecentEvent {
     pub(crate) at: Timestamp,
     /// Which experiment it concerns.
     pub(crate) assignment: Option<Assignment>,
+    /// Whether what would say so had not come: only the tables know what came of it.
+    pub(crate) waits: bool,
     pub(crate) what: What,
 }
 
@@ -117,7 +128,7 @@ impl Recent {
         stretch.to = to;
         stretch.touched = touched;
         all.weight -= gone;
-        all.make_room(organisation);
+        all.make_room();
     }
 
     /// What lies after a position, as far as it has been written, mapped in the order of positions: at most `limit`, none of
@@ -158,15 +169,16 @@ impl Recent {
 }
 
 impl Stretches {
-    fn make_room(&mut self, current: OrganisationId) {
+    fn make_room(&mut self) {
         while self.weight > KEPT {
-            let others = self.by_organisation.iter().filter(|(id, _)| **id != current);
-            if let Some(id) = others.min_by_key(|(_, stretch)| stretch.touched).map(|(id, _)| *id) {
-                self.weight -= self.by_organisation.remove(&id).map_or(0, |stretch| stretch.weight);
+            // Of who was quiet the longest, and of the current one last.
+            let quiet = self.by_organisation.iter().min_by_key(|(_, stretch)| stretch.touched);
+            let Some(id) = quiet.map(|(id, _)| *id) else { return };
+            let Some(stretch) = self.by_organisation.get_mut(&id) else { return };
+            let Some(oldest) = stretch.events.front().map(|event| event.position) else {
+                self.by_organisation.remove(&id);
                 continue;
-            }
-            let Some(stretch) = self.by_organisation.get_mut(&current) else { return };
-            let Some(oldest) = stretch.events.front().map(|event| event.position) else { return };
+            };
             // What shares a position goes together: the stretch begins after all of it.
             stretch.after = oldest;
             while let Some(gone) = stretch.events.pop_front_if(|event| event.position == oldest) {
@@ -188,7 +200,14 @@ mod tests {
 
     fn event(agent: AgentId, position: i64) -> RecentEvent {
         let what = What::Exposed(None);
-        RecentEvent { agent, position: Position(position), at: Timestamp(0), assignment: None, what }
+        RecentEvent {
+            agent,
+            position: Position(position),
+            at: Timestamp(0),
+            assignment: None,
+            waits: false,
+            what,
+        }
     }
 
     fn append(recent: &Recent, organisation: OrganisationId, after: i64, to: i64) {
@@ -233,11 +252,13 @@ mod tests {
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let recent = Recent::default();
         let most = i64::try_from(KEPT).unwrap();
-        append(&recent, OrganisationId(Uuid::from_u128(3)), 0, 100);
+        let quiet = OrganisationId(Uuid::from_u128(3));
+        append(&recent, quiet, 0, 100);
         append(&recent, KEY.0, 0, most - 50);
-        assert!(recent.lock().by_organisation.len() == 1, "the quiet one went whole");
+        assert_eq!(recent.lock().by_organisation[&quiet].after, Position(50), "the oldest of the quiet one");
         append(&recent, KEY.0, most - 50, most + 10);
         assert_eq!(recent.lock().weight, KEPT);
+        assert!(!recent.lock().by_organisation.contains_key(&quiet));
         assert_eq!(read(&recent, 9, most + 10, 1), None);
         assert_eq!(read(&recent, 10, most + 10, 1), Some((vec![11], 11)));
         append(&recent, KEY.0, most + 20, most + 21);

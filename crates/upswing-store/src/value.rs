@@ -43,7 +43,8 @@ pub(crate) enum ColumnType {
 }
 
 impl ColumnType {
-    pub(crate) fn postgres(self) -> &'static str {
+    /// As PostgreSQL calls it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bool => "boolean",
             Self::I64 => "bigint",
@@ -51,6 +52,20 @@ impl ColumnType {
             Self::Text => "text",
             Self::Bytes => "bytea",
             Self::Uuid => "uuid",
+        }
+    }
+
+    /// A value of this type, or NULL.
+    pub(crate) fn fits(self, value: Value) -> Result<Value, StoreError> {
+        match (self, &value) {
+            (_, Value::Null)
+            | (Self::Bool, Value::Bool(_))
+            | (Self::I64, Value::I64(_))
+            | (Self::F64, Value::F64(_))
+            | (Self::Text, Value::Text(_))
+            | (Self::Bytes, Value::Bytes(_))
+            | (Self::Uuid, Value::Uuid(_)) => Ok(value),
+            _ => Err(wrong(self.name(), &value)),
         }
     }
 
@@ -205,9 +220,7 @@ impl Row {
         let value = self.values.next().ok_or_else(|| StoreError::Corrupt("a row ended early".to_owned()))?;
         T::from_value(value)
     }
-}
 
-impl Row {
     /// Passes over columns.
     pub(crate) fn skip(&mut self, columns: usize) {
         self.values.by_ref().take(columns).for_each(drop);

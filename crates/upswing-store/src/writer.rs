@@ -108,7 +108,7 @@ impl Writer {
             audit_seal,
             consent,
             recent,
-            unpublished: (Vec::new(), Vec::new()),
+            unpublished: Unpublished::default(),
             shared: shared.clone(),
             away: None,
         };
@@ -266,10 +266,17 @@ struct FarEnd {
     consent: ConsentRule,
     recent: Arc<Recent>,
     /// What was committed, of which followers have not heard: those who wait for their acknowledgements come first.
-    unpublished: (Vec<Lately>, Vec<News>),
+    unpublished: Unpublished,
     shared: Arc<Shared>,
     /// Since when the database has been away.
     away: Option<Instant>,
+}
+
+/// What was committed, and told to nobody but those who wrote it.
+#[derive(Default)]
+struct Unpublished {
+    lately: Vec<Lately>,
+    news: Vec<News>,
 }
 
 struct Group {
@@ -378,7 +385,7 @@ impl FarEnd {
 
     /// Tells followers of what was committed.
     fn publish(&mut self) {
-        let (lately, news) = std::mem::take(&mut self.unpublished);
+        let Unpublished { lately, news } = std::mem::take(&mut self.unpublished);
         lately.into_iter().for_each(|lately| self.recent.append(lately));
         self.announce(&news);
     }
@@ -407,8 +414,8 @@ impl FarEnd {
             let (definitions, hash) = (&mut self.definitions, &*self.content_hash);
             match write_batch(connection, definitions, hash, self.consent, items).await {
                 Ok((acks, lately)) => {
-                    self.unpublished.1.extend(connection.take_news());
-                    self.unpublished.0.extend(lately);
+                    self.unpublished.news.extend(connection.take_news());
+                    self.unpublished.lately.extend(lately);
                     self.shared.commits.fetch_add(1, Relaxed);
                     Ok(acks)
                 }

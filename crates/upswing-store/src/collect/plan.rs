@@ -314,6 +314,7 @@ impl Plan<'_> {
                     position,
                     at: decision.decided_at,
                     assignment: decision.assignment,
+                    waits: false,
                     what: What::Exposed(facts.context.clone()),
                 },
             );
@@ -353,7 +354,7 @@ impl Plan<'_> {
             return Ack::OtherAgent("the decision belongs to another agent");
         }
         let version = execution.version.or(decided.map(|d| d.version));
-        let assignment = decided.and_then(|d| d.assignment);
+        let (assignment, decided_by) = (decided.and_then(|d| d.assignment), decided.is_some());
         // Traffic is what it was decided for, whatever the report of it leaves out.
         let origin = decided.map_or(execution.origin, |d| d.origin);
         let position = self.next_position(organisation);
@@ -389,6 +390,7 @@ impl Plan<'_> {
                 position,
                 at: now,
                 assignment,
+                waits: decision.is_some() && !decided_by,
                 what: What::Executed(executed),
             },
         );
@@ -484,7 +486,14 @@ impl Plan<'_> {
         let assignment = execution.and_then(|id| self.assignment(organisation, id));
         self.note(
             organisation,
-            RecentEvent { agent: feedback.agent, position, at: now, assignment, what: What::Said(said) },
+            RecentEvent {
+                agent: feedback.agent,
+                position,
+                at: now,
+                assignment,
+                waits: execution.is_some_and(|id| self.target(organisation, id).is_none()),
+                what: What::Said(said),
+            },
         );
         // What is about a session or a person is no execution's outcome.
         let Some(execution) = execution else { return Ack::Stored { position, reward: None } };
@@ -696,6 +705,7 @@ impl Plan<'_> {
                     position,
                     at: now,
                     assignment,
+                    waits: false,
                     what: What::Rewarded(entry),
                 },
             );

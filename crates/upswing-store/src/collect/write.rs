@@ -56,6 +56,8 @@ impl Wanted {
                 // insert itself. Only what may wait for it has to be known.
                 Event::Decision(d) => {
                     wanted.arrivals.insert((o, d.id.0));
+                    // A unit that was exposed is counted: twice the same is to be known for it.
+                    wanted.decisions.extend(d.assignment.map(|_| (o, d.id)));
                 }
                 Event::Execution { execution, restore, .. } => {
                     wanted.executions.insert((o, execution.id));

@@ -37,7 +37,7 @@ impl Drop for Driver {
     }
 }
 
-/// How many statements one connection keeps for rows of different shapes; rows of further ones are sent in full.
+/// How many statements one connection keeps for rows of different shapes.
 const SHAPES: usize = 200;
 
 /// Which organisations row security lets through, until the transaction ends.
@@ -234,7 +234,7 @@ impl Postgres {
         lookup: &Lookup,
         keys: &[Vec<Value>],
     ) -> Result<Vec<Row>, StoreError> {
-        let (sql, parameters) = lookup.postgres(keys)?;
+        let (sql, parameters) = lookup.statement(keys)?;
         self.query(sql, &parameters).await
     }
 
@@ -254,7 +254,7 @@ impl Postgres {
         let scope = vec![Value::Text(scope_of(organisations))];
         let mut queries = vec![(self.prepare(SCOPE).await?, scope), (self.prepare(HEADS).await?, heads)];
         for (lookup, keys) in lookups {
-            let (sql, parameters) = lookup.postgres(keys)?;
+            let (sql, parameters) = lookup.statement(keys)?;
             queries.push((self.prepare(sql).await?, parameters));
         }
         let this = &*self;
@@ -320,17 +320,17 @@ impl Postgres {
         table: &Table,
         rows: Vec<Vec<Value>>,
     ) -> Result<(Statement, Vec<Value>), StoreError> {
-        let mut shape = table.shape(&rows);
-        let mut known = self.shaped.get(&(table.name, table.on_conflict, shape)).cloned();
-        if known.is_none() && self.shaped.len() >= SHAPES {
-            shape = Shape::default();
-            known = self.shaped.get(&(table.name, table.on_conflict, shape)).cloned();
+        let shape = table.shape(&rows);
+        let key = (table.name, table.on_conflict, shape);
+        if self.shaped.len() >= SHAPES && !self.shaped.contains_key(&key) {
+            // What comes often is soon there again.
+            self.shaped.clear();
         }
-        let statement = match known {
-            Some(statement) => statement,
+        let statement = match self.shaped.get(&key) {
+            Some(statement) => statement.clone(),
             None => {
-                let statement = self.client.prepare(&table.postgres(shape)).await.map_err(database)?;
-                self.shaped.insert((table.name, table.on_conflict, shape), statement.clone());
+                let statement = self.client.prepare(&table.statement(shape)).await.map_err(database)?;
+                self.shaped.insert(key, statement.clone());
                 statement
             }
         };

@@ -39,6 +39,16 @@ pub(super) struct Shape {
     same: u64,
 }
 
+impl Shape {
+    fn is_absent(self, column: usize) -> bool {
+        self.absent >> column & 1 == 1
+    }
+
+    fn is_same(self, column: usize) -> bool {
+        self.same >> column & 1 == 1
+    }
+}
+
 impl Table {
     fn new(
         name: &'static str,
@@ -55,11 +65,15 @@ impl Table {
     pub(super) fn shape(&self, rows: &[Vec<Value>]) -> Shape {
         let mut shape = Shape::default();
         let Some((first, rest)) = rows.split_first() else { return shape };
+        if rest.is_empty() {
+            // One row has one shape, whatever it has: few at a time come in every combination.
+            return Shape { absent: 0, same: (1 << self.columns.len()) - 1 };
+        }
         for (n, ((name, _), value)) in self.columns.iter().zip(first).enumerate() {
             let alike = || rest.iter().all(|row| row.get(n) == Some(value));
             if *value == Value::Null {
                 shape.absent |= u64::from(alike()) << n;
-            } else if rest.is_empty() || (STEADY.contains(name) && alike()) {
+            } else if STEADY.contains(name) && alike() {
                 shape.same |= 1 << n;
             }
         }
@@ -67,19 +81,19 @@ impl Table {
     }
 
     /// The statement for rows of a shape.
-    pub(super) fn postgres(&self, shape: Shape) -> String {
+    pub(super) fn statement(&self, shape: Shape) -> String {
         let (mut names, mut values, mut arrays, mut aliases) = (vec![], vec![], vec![], vec![]);
         for (n, (name, ty)) in self.columns.iter().enumerate() {
-            if shape.absent >> n & 1 == 1 {
+            if shape.is_absent(n) {
                 continue;
             }
             let parameter = names.len() + 1;
             names.push(*name);
-            if shape.same >> n & 1 == 1 {
-                values.push(format!("${parameter}::{}", ty.postgres()));
+            if shape.is_same(n) {
+                values.push(format!("${parameter}::{}", ty.name()));
             } else {
                 values.push(format!("u.{name}"));
-                arrays.push(format!("${parameter}::{}[]", ty.postgres()));
+                arrays.push(format!("${parameter}::{}[]", ty.name()));
                 aliases.push(*name);
             }
         }
@@ -98,19 +112,18 @@ impl Table {
         columns.extend(self.columns.iter().map(|_| Vec::new()));
         for row in rows {
             for (n, (column, value)) in columns.iter_mut().zip(row).enumerate() {
-                let wanted = shape.absent >> n & 1 == 0 && (column.is_empty() || shape.same >> n & 1 == 0);
-                if wanted {
+                if !shape.is_absent(n) && (column.is_empty() || !shape.is_same(n)) {
                     column.push(value);
                 }
             }
         }
         let mut parameters = Vec::with_capacity(self.columns.len());
         for (n, ((_, ty), mut values)) in self.columns.iter().zip(columns).enumerate() {
-            if shape.absent >> n & 1 == 1 {
+            if shape.is_absent(n) {
                 continue;
             }
-            parameters.push(if shape.same >> n & 1 == 1 {
-                values.pop().unwrap_or(Value::Null)
+            parameters.push(if shape.is_same(n) {
+                ty.fits(values.pop().unwrap_or(Value::Null))?
             } else {
                 Value::Column(ty.collect(values.into_iter())?)
             });
@@ -137,7 +150,7 @@ impl Lookup {
         // from key to row through the index of the key.
         let lateral = |unnested: &[(usize, &(&str, ColumnType))], fixed: &[String]| {
             let names = unnested.iter().map(|(_, (name, _))| *name).collect::<Vec<_>>().join(", ");
-            let arrays = unnested.iter().map(|(n, (_, ty))| format!("${}::{}[]", n + 1, ty.postgres()));
+            let arrays = unnested.iter().map(|(n, (_, ty))| format!("${}::{}[]", n + 1, ty.name()));
             let arrays = arrays.collect::<Vec<_>>().join(", ");
             let joined = unnested.iter().map(|(_, (name, _))| format!("t.{name} = k.{name}"));
             let joined = fixed.iter().cloned().chain(joined).collect::<Vec<_>>().join(" AND ");
@@ -212,7 +225,7 @@ impl Lookup {
     }
 
     /// The statement for these keys, and its parameters.
-    pub(super) fn postgres(&self, keys: &[Vec<Value>]) -> Result<(&str, Vec<Value>), StoreError> {
+    pub(super) fn statement(&self, keys: &[Vec<Value>]) -> Result<(&str, Vec<Value>), StoreError> {
         let first = keys.first().and_then(|key| key.first());
         let of_one = keys.iter().all(|key| key.first() == first);
         let column = |(n, ty): (usize, &ColumnType)| {
@@ -407,7 +420,8 @@ tables! {
         &[("organisation", Uuid), ("execution", Uuid), ("author", Bytes)], "ORDER BY t.position");
     ABOUT_EXECUTIONS: Lookup = Lookup::about_executions();
     EVIDENCE_EXECUTION: Lookup = Lookup::new("execution",
-        "t.id, t.decision, t.agent, t.version, t.error, t.received_at", BY_ID, "");
+        "t.id, t.decision, t.agent, t.version, t.error, t.received_at", BY_ID,
+        "AND (t.decision IS NULL OR t.decision = t.id)");
     EVIDENCE_FOLLOWING: Lookup = Lookup::new("execution",
         "t.id, t.decision, t.agent, t.version, t.error, t.received_at",
         &[("organisation", Uuid), ("decision", Uuid)], "AND t.decision <> t.id");

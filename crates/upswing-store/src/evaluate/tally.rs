@@ -17,6 +17,8 @@ use crate::{Checkpoint, StoreError};
 
 /// The follower's name.
 pub(crate) const FOLLOWER: &str = "experiments";
+/// How many times as many events a piece may have that need not be read.
+const RECENT: usize = 4;
 
 /// How far an agent's events have been folded, and how often what was folded has been saved.
 pub(crate) async fn progress(
@@ -131,7 +133,9 @@ fn lately(
     limit: usize,
 ) -> Option<ExperimentPiece> {
     let mut events = Vec::new();
-    let (_, to) = recent.read(key, from, head, limit, |event| {
+    let mut waits = false;
+    let (_, to) = recent.read(key, from, head, limit * RECENT, |event| {
+        waits |= event.waits;
         let assignment = event.assignment?;
         let mut happened = Vec::new();
         match &event.what {
@@ -147,6 +151,9 @@ fn lately(
         events.extend(happened.into_iter().map(|what| ExperimentEvent { position, at, assignment, what }));
         Some(())
     })?;
+    if waits {
+        return None;
+    }
     let to = to.min(head);
     events.retain(|event| event.position <= to);
     Some(ExperimentPiece { events, to, complete: to == head })
@@ -167,13 +174,7 @@ fn said(
     if let Some(rating) = rating {
         happened.extend(value("rating", rating as f64));
     }
-    let satisfied = match (rating, kind) {
-        (Some(rating), _) => Some(rating >= 4),
-        (None, FeedbackType::ThumbsUp) => Some(true),
-        (None, FeedbackType::ThumbsDown) => Some(false),
-        _ => None,
-    };
-    if let Some(satisfied) = satisfied {
+    if let Some(satisfied) = kind.satisfied(rating) {
         happened.extend(value("satisfied", f64::from(u8::from(satisfied))));
     }
     happened.extend(metrics.iter().flat_map(|(name, number)| value(name, *number)));

@@ -280,13 +280,7 @@ pub(crate) async fn fold(
         if let Some(rating) = rating {
             fold.add(NO_VERSION, &whole, RATING, at, rating as f64, 1);
         }
-        let satisfied = match (rating, kind) {
-            (Some(rating), _) => Some(rating >= 4),
-            (None, FeedbackType::ThumbsUp) => Some(true),
-            (None, FeedbackType::ThumbsDown) => Some(false),
-            _ => None,
-        };
-        if let Some(satisfied) = satisfied {
+        if let Some(satisfied) = kind.satisfied(rating) {
             fold.add(NO_VERSION, &whole, SATISFIED, at, f64::from(u8::from(satisfied)), 1);
         }
     }
@@ -345,8 +339,8 @@ pub(crate) async fn save(
     Ok(to == head)
 }
 
-/// Hours deleted in one piece.
-const HOURS: i64 = 24;
+/// Hours deleted in one piece: one may have thousands of rows, and events wait behind them.
+const HOURS: i64 = 1;
 
 /// Deletes a piece of the hours before a moment; how many. What is revised in them later makes a row that is deleted with
 /// the next piece, and is not read meanwhile: who reads begins with what is kept.

@@ -80,8 +80,11 @@ pub(crate) async fn expire(
     let count = old.len();
     for mut row in old {
         let (agent, subject): (AgentId, Pseudonym) = (row.take()?, row.take()?);
-        let sql = "DELETE FROM profile WHERE organisation = $1 AND agent = $2 AND subject = $3";
-        connection.execute(sql, vec![organisation.into(), agent.into(), subject.into()]).await?;
+        let sql =
+            "DELETE FROM profile WHERE organisation = $1 AND agent = $2 AND subject = $3 AND updated_at < $4";
+        // Another server may have added to it meanwhile.
+        let values = vec![organisation.into(), agent.into(), subject.into(), before.into()];
+        connection.execute(sql, values).await?;
     }
     Ok(count)
 }

@@ -168,15 +168,15 @@ pub(crate) async fn expire(
     let count = old.len();
     for mut row in old {
         let ordinal: i64 = row.take()?;
-        let sql = "DELETE FROM training_signal WHERE organisation = $1 AND agent = $2 AND ordinal = $3 \
-                   AND position <= (SELECT to_position FROM stream_window WHERE organisation = $1 AND agent = $2 \
-                   AND ordinal = $3) AND position > (SELECT from_position FROM stream_window \
-                   WHERE organisation = $1 AND agent = $2 AND ordinal = $3)";
-        let whose =
-            || -> Vec<crate::value::Value> { vec![organisation.into(), agent.into(), ordinal.into()] };
-        connection.execute(sql, whose()).await?;
-        let sql = "DELETE FROM stream_window WHERE organisation = $1 AND agent = $2 AND ordinal = $3";
-        connection.execute(sql, whose()).await?;
+        // Somebody may have it tried again meanwhile.
+        let sql = "DELETE FROM stream_window WHERE organisation = $1 AND agent = $2 AND ordinal = $3 \
+                   AND status <> 'retrying' AND updated_at < $4";
+        let values = vec![organisation.into(), agent.into(), ordinal.into(), before.into()];
+        if connection.execute(sql, values).await? == 0 {
+            continue;
+        }
+        let sql = "DELETE FROM training_signal WHERE organisation = $1 AND agent = $2 AND ordinal = $3";
+        connection.execute(sql, vec![organisation.into(), agent.into(), ordinal.into()]).await?;
     }
     Ok(count)
 }
