@@ -9,6 +9,7 @@ use upswing_domain::{
 
 use crate::collect::rows;
 use crate::engine::{Connection, tables};
+use crate::platform::checkpoint;
 use crate::value::{Row, Value};
 use crate::{ShadowPiece, ShadowProgress, StoreError, StoredPair};
 
@@ -22,21 +23,11 @@ pub(crate) async fn begin(
     rollout: &Rollout,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let head = head(connection, organisation, rollout.agent).await?;
+    let head = checkpoint::head(connection, organisation, rollout.agent).await?;
     let sql = "INSERT INTO shadow_tally (organisation, rollout, position, revision, state, saved_at) \
                VALUES ($1, $2, $3, 0, NULL, $4)";
     connection.execute(sql, vec![organisation.into(), rollout.id.into(), head.into(), now.into()]).await?;
     Ok(())
-}
-
-async fn head(
-    connection: &mut Connection,
-    organisation: OrganisationId,
-    agent: AgentId,
-) -> Result<Position, StoreError> {
-    let sql = "SELECT position FROM agent_head WHERE organisation = $1 AND agent = $2";
-    let row = connection.query_one(sql, vec![organisation.into(), agent.into()]).await?;
-    row.map_or(Ok(Position(0)), |mut row| row.take())
 }
 
 /// How far a shadow has been read, and what was found up to there; `None` for a rollout without one.
@@ -59,7 +50,7 @@ pub(crate) async fn piece(
     rollout: &Rollout,
     from: Position,
 ) -> Result<ShadowPiece, StoreError> {
-    let head = head(connection, organisation, rollout.agent).await?;
+    let head = checkpoint::head(connection, organisation, rollout.agent).await?;
     let to = Position(head.0.min(from.0.saturating_add(PIECE)));
     if to <= from {
         return Ok(ShadowPiece { pairs: Vec::new(), to: from, complete: true });
@@ -186,7 +177,7 @@ pub(crate) async fn pairs(
     Ok(shadows.into_iter().filter_map(pair).collect())
 }
 
-/// Saves what a piece came to; nothing where somebody else has saved since `before`.
+/// Saves what a piece came to; nothing where somebody else has saved since `before`, or the shadow is over.
 pub(crate) async fn save(
     connection: &mut Connection,
     organisation: OrganisationId,
@@ -198,7 +189,8 @@ pub(crate) async fn save(
     // Whoever saves waits here, so that of two who read the same only one finds it unchanged.
     connection.advance(organisation, 0).await?;
     let sql = "UPDATE shadow_tally SET position = $3, revision = revision + 1, state = $4, saved_at = $5 \
-               WHERE organisation = $1 AND rollout = $2 AND revision = $6";
+               WHERE organisation = $1 AND rollout = $2 AND revision = $6 \
+               AND EXISTS (SELECT 1 FROM rollout r WHERE r.organisation = $1 AND r.id = $2 AND r.shadow)";
     let values = vec![
         organisation.into(),
         rollout.into(),

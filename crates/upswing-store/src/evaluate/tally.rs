@@ -43,9 +43,7 @@ pub(crate) async fn piece(
     from: Position,
     limit: usize,
 ) -> Result<ExperimentPiece, StoreError> {
-    let sql = "SELECT position FROM agent_head WHERE organisation = $1 AND agent = $2";
-    let row = connection.query_one(sql, vec![organisation.into(), agent.into()]).await?;
-    let head: Position = row.map_or(Ok(Position(0)), |mut row| row.take())?;
+    let head = checkpoint::head(connection, organisation, agent).await?;
     if head <= from {
         return Ok(ExperimentPiece { events: Vec::new(), to: from, complete: true });
     }

@@ -252,9 +252,7 @@ pub(crate) async fn fold(
 ) -> Result<Option<Piece>, StoreError> {
     let before = folded(connection, organisation, agent).await?;
     let from = before.0;
-    let sql = "SELECT position FROM agent_head WHERE organisation = $1 AND agent = $2";
-    let row = connection.query_one(sql, vec![organisation.into(), agent.into()]).await?;
-    let head: Position = row.map_or(Ok(Position(0)), |mut row| row.take())?;
+    let head = checkpoint::head(connection, organisation, agent).await?;
     if head <= from {
         return Ok(None);
     }

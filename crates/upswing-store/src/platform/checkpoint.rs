@@ -1,6 +1,6 @@
 //! Followers' states with the position they have read up to, and what they were derived from.
 
-use upswing_domain::{AgentId, OrganisationId, Timestamp};
+use upswing_domain::{AgentId, OrganisationId, Position, Timestamp};
 
 use crate::engine::Connection;
 use crate::{Checkpoint, LineageEdge, News, StoreError};
@@ -74,6 +74,17 @@ pub(crate) async fn link(
     ];
     connection.execute(sql, values).await?;
     Ok(())
+}
+
+/// Up to where an agent has something to read.
+pub(crate) async fn head(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+) -> Result<Position, StoreError> {
+    let sql = "SELECT position FROM agent_head WHERE organisation = $1 AND agent = $2";
+    let row = connection.query_one(sql, vec![organisation.into(), agent.into()]).await?;
+    row.map_or(Ok(Position(0)), |mut row| row.take())
 }
 
 /// Up to where each agent that the transaction sees has something to read.
