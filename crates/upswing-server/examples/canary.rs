@@ -15,6 +15,10 @@
 #[expect(dead_code, reason = "tests need more of it")]
 mod support;
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use upswing_server::ManualClock;
@@ -50,6 +54,12 @@ impl Random {
     }
 }
 
+/// Servers that simulate side by side: a run mostly waits for what happens a few times a second.
+const SERVERS: u64 = 8;
+
+/// How a run ended, after how many minutes, and how many bad answers the new version gave.
+type Ended = (String, f64, usize);
+
 #[tokio::main]
 async fn main() {
     let runs: u64 = std::env::args().nth(1).and_then(|runs| runs.parse().ok()).unwrap_or(20);
@@ -59,44 +69,53 @@ async fn main() {
         "database", "/min", "fails", "min", "rolled back", "median", "promoted", "waiting", "bad served"
     );
     for case in CASES {
-        on_both_with_clock("canary", async |world, clock| line(world, clock, case, runs).await).await;
+        let ended: Mutex<BTreeMap<&str, Vec<Ended>>> = Mutex::default();
+        let server = |first: u64| {
+            let ended = &ended;
+            on_both_with_clock("canary", async move |world: &mut World, clock: &ManualClock| {
+                let database =
+                    if world.database.url.starts_with("postgres") { "PostgreSQL" } else { "SQLite" };
+                let promote = world.agent_path(&format!("/versions/{}/promote", world.versions[0]));
+                world.post(&promote, &json!({})).await.expect(200);
+                world.put(&world.agent_path("/policy"), &json!({"name": "fixed"})).await.expect(200);
+                for run in (first..runs).step_by(SERVERS as usize) {
+                    let seed = run * 1_000_003 + case.per_minute as u64 + (case.failing * 1e6) as u64;
+                    let one = simulate(world, clock, case, seed).await;
+                    ended.lock().unwrap().entry(database).or_default().push(one);
+                }
+            })
+        };
+        join_all((0..SERVERS.min(runs)).map(server)).await;
+        for (database, ended) in ended.into_inner().unwrap().into_iter().rev() {
+            line(database, case, &ended);
+        }
     }
 }
 
-async fn line(world: &mut World, clock: &ManualClock, case: Case, runs: u64) {
-    let promote = world.agent_path(&format!("/versions/{}/promote", world.versions[0]));
-    world.post(&promote, &json!({})).await.expect(200);
-    world.put(&world.agent_path("/policy"), &json!({"name": "fixed"})).await.expect(200);
-    let (mut minutes, mut promoted, mut waiting, mut served) = (Vec::new(), 0, 0, 0);
-    for run in 0..runs {
-        let seed = run * 1_000_003 + case.per_minute as u64 + (case.failing * 1e6) as u64;
-        let (state, minute, bad) = simulate(world, clock, case, seed).await;
-        served += bad;
-        match state.as_str() {
-            "rolled_back" => minutes.push(minute),
-            "promoted" => promoted += 1,
-            _ => waiting += 1,
-        }
-    }
+fn line(database: &str, case: Case, ended: &[Ended]) {
+    let back = ended.iter().filter(|(state, ..)| state == "rolled_back");
+    let mut minutes: Vec<f64> = back.map(|(_, minute, _)| *minute).collect();
     minutes.sort_by(f64::total_cmp);
     let median = minutes.get(minutes.len() / 2).map_or("-".to_owned(), |minute| format!("{minute:.2}"));
-    let share = |count: usize| format!("{:.1} %", count as f64 * 100.0 / runs as f64);
+    let runs = ended.len() as f64;
+    let share = |count: usize| format!("{:.1} %", count as f64 * 100.0 / runs);
+    let promoted = ended.iter().filter(|(state, ..)| state == "promoted").count();
+    let served: usize = ended.iter().map(|(.., bad)| bad).sum();
     println!(
-        "{:<11} {:>5} {:>5.1}% {:>4} | {:>11} {:>8} {:>8} {:>8} {:>8.2}",
-        if world.database.url.starts_with("postgres") { "PostgreSQL" } else { "SQLite" },
+        "{database:<11} {:>5} {:>5.1}% {:>4} | {:>11} {:>8} {:>8} {:>8} {:>8.2}",
         case.per_minute,
         case.failing * 100.0,
         case.minutes,
         share(minutes.len()),
         median,
         share(promoted),
-        share(waiting),
-        served as f64 / runs as f64
+        share(ended.len() - minutes.len() - promoted),
+        served as f64 / runs
     );
 }
 
 /// One rollout: how it ended, after how many minutes, and how many bad answers the new version gave.
-async fn simulate(world: &World, clock: &ManualClock, case: Case, seed: u64) -> (String, f64, usize) {
+async fn simulate(world: &World, clock: &ManualClock, case: Case, seed: u64) -> Ended {
     let mut random = Random(seed);
     let version = world.add_version(&format!("{case:?} {seed} {}", random.unit())).await;
     let steps: Vec<Value> =

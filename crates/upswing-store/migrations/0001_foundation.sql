@@ -1,4 +1,4 @@
--- Type tokens: {uuid} {i64} {f64} {bool} {bytes} {text}; {rowid} and {clustered} end a table.
+-- Type tokens: {uuid} {i64} {f64} {bool} {bytes} {text}; {rowid} and {clustered} end a table; {postgres} begins a line for it alone.
 -- Times are microseconds since the epoch. JSON is text, so that what is read is what was written.
 -- Every table with an `organisation` gets forced row security on PostgreSQL, found in the catalogue after migrating.
 

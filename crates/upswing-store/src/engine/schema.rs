@@ -13,6 +13,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0008_enrichment", include_str!("../../migrations/0008_enrichment.sql")),
     ("0009_shadow", include_str!("../../migrations/0009_shadow.sql")),
     ("0010_collect", include_str!("../../migrations/0010_collect.sql")),
+    ("0011_room", include_str!("../../migrations/0011_room.sql")),
 ];
 
 /// Which engine a text is for.
@@ -51,7 +52,14 @@ fn translate(text: &str, dialect: Dialect) -> String {
             ("{clustered}", ""),
         ],
     };
-    tokens.iter().fold(text.to_owned(), |text, (token, sql)| text.replace(token, sql))
+    // A line for one engine alone: how it lays out a table.
+    let lines = text.lines().filter_map(|line| match (line.strip_prefix("{postgres} "), dialect) {
+        (Some(_), Dialect::Sqlite) => None,
+        (Some(line), Dialect::Postgres) => Some(line),
+        (None, _) => Some(line),
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    tokens.iter().fold(text, |text, (token, sql)| text.replace(token, sql))
 }
 
 #[cfg(test)]
