@@ -51,8 +51,7 @@ calibration: ## Whether experiments keep what they promise, simulated: the table
 	cargo run --release --package upswing-learn --example calibration -- $(ARGS)
 
 canary: ## Canaries under a driven clock: false rollbacks, and how fast failing versions are caught (RUNS=20 a line)
-	cargo run --release --package upswing-stats --example canary -- 1000
-	cargo run --release --package upswing-server --example canary -- $(RUNS)
+	@scripts/canary $(RUNS)
 
 poisoning: ## Accounts that lie in concert, simulated: the table of docs/trust.md (long; ARGS="--seeds 2 clear" is quick)
 	cargo run --release --package upswing-trust --example poisoning -- $(ARGS)

@@ -1,4 +1,4 @@
-# Sourced by scripts/test and scripts/bench: gives them a PostgreSQL.
+# Sourced by scripts/test, scripts/bench and scripts/canary: gives them a PostgreSQL.
 #
 # Afterwards DATABASE_URL is set and exported, or `database_missing` says why there is none. A cluster that was started
 # here is stopped when the script ends, unless another run has come to use it meanwhile.

@@ -1,9 +1,8 @@
 //! Canaries through the HTTP API, the store and the state machine, under a clock that is driven: how often a healthy version is
 //! rolled back, and how fast a failing one is.
 //!
-//! `cargo run --release -p upswing-server --example canary -- [RUNS]`: 20 runs a line unless said otherwise, on SQLite and, where
-//! DATABASE_URL is set, on PostgreSQL. `cargo run --release -p upswing-stats --example canary` does the same through the pure
-//! judge, thousands of times.
+//! `make canary` runs it, 20 runs a line unless said otherwise, on SQLite and PostgreSQL, after the same through the pure judge,
+//! a thousand times (`upswing-stats --example canary`).
 //!
 //! The stable version fails 0.5 % of requests. The new version's share starts at 5 % and rises by 5 points a minute to 50 %,
 //! where it stays. A request's outcome is whether it failed; every quarter of a minute the clock moves and the rollout is

@@ -1372,8 +1372,8 @@ impl Store {
         changes: ExperimentChanges,
     ) -> Result<ExperimentProgress> {
         let stretch = (before, to);
-        self.transact(
-            vec![organisation],
+        self.transact_beside(
+            organisation,
             boxed!(|c| tally::save(c, organisation, agent, now, stretch, changes).await),
         )
         .await
@@ -1788,6 +1788,28 @@ impl Store {
         F: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
     {
         self.pool.read(Scope::Organisation(organisation), f).await
+    }
+
+    /// A write in a transaction of its own, beside the writer where the engine has more than one: for much that events need not wait for.
+    async fn transact_beside<T, F>(&self, organisation: OrganisationId, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    {
+        match self.pool.place() {
+            Place::Sqlite(_) => self.transact(vec![organisation], f).await,
+            Place::Postgres(_) => {
+                self.read(
+                    Some(organisation),
+                    boxed!(|c| {
+                        let value = f(c).await?;
+                        c.commit().await?;
+                        Ok(value)
+                    }),
+                )
+                .await
+            }
+        }
     }
 
     async fn transact<T, F>(&self, scope: Vec<OrganisationId>, f: F) -> Result<T>

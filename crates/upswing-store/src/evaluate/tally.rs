@@ -294,11 +294,6 @@ pub(crate) async fn save(
     (before, to): (ExperimentProgress, Position),
     changes: ExperimentChanges,
 ) -> Result<ExperimentProgress, StoreError> {
-    // Whoever saves waits here, so that of two who read the same only one finds it unchanged.
-    connection.advance(organisation, 0).await?;
-    if progress(connection, organisation, agent).await? != before {
-        return Err(StoreError::LeaseLost);
-    }
     let mut units: Vec<_> = changes.units;
     units.sort_unstable_by_key(|unit| (unit.experiment, unit.unit));
     let rows = units.into_iter().map(|unit| {
@@ -310,7 +305,13 @@ pub(crate) async fn save(
             unit.closes_at.into(),
         ]
     });
+    // Thousands of rows, which events need not wait for: the head is taken after them.
     connection.insert(&tables::EXPERIMENT_UNIT, rows.collect()).await?;
+    // Whoever saves waits here, so that of two who read the same only one finds it unchanged.
+    connection.advance(organisation, 0).await?;
+    if progress(connection, organisation, agent).await? != before {
+        return Err(StoreError::LeaseLost);
+    }
     for (experiment, state) in changes.tallies {
         let sql = "INSERT INTO experiment_tally (organisation, experiment, state, saved_at) VALUES ($1, $2, $3, $4) \
                    ON CONFLICT (organisation, experiment) DO UPDATE SET state = excluded.state, \
