@@ -127,6 +127,8 @@ async fn simulate(world: &World, clock: &ManualClock, case: Case, seed: u64) -> 
     let id = started.expect(201)["id"].as_str().unwrap().to_owned();
     let path = format!("/api/learning/rollouts/{id}");
     let (mut outcomes, mut bad) = (0_u64, 0);
+    // The step that was seen last, and in which quarter it began: one that nobody was served late ends late.
+    let (mut step, mut since) = (1_u64, 0);
     for quarter in 1..=case.minutes * 4 {
         let count = case.per_minute / 4;
         let decisions: Vec<Value> =
@@ -155,10 +157,13 @@ async fn simulate(world: &World, clock: &ManualClock, case: Case, seed: u64) -> 
                 break state;
             }
             let known = evidence["units"].as_u64().unwrap() + evidence["current_units"].as_u64().unwrap();
-            let expected = (quarter / 4 + 1).min(10) as u64;
+            if rollout["step"].as_u64().unwrap() != step {
+                (step, since) = (rollout["step"].as_u64().unwrap(), quarter);
+            }
+            let over = quarter - since >= 4;
             // A step in which the new version has answered nothing yet does not pass.
-            let there = rollout["step"].as_u64().unwrap() >= expected || !evidence["silent"].is_null();
-            let ready = expected == 10 && evidence["not_inferior"] == true && quarter >= 40;
+            let there = step == 10 || !over || !evidence["silent"].is_null();
+            let ready = step == 10 && evidence["not_inferior"] == true && over;
             if known >= outcomes && evidence["harm"].is_null() && there && !ready {
                 break state;
             }
