@@ -7,7 +7,7 @@ use upswing_domain::{AgentId, DecisionId, ExecutionId, Reward, VersionId};
 use super::plan::Known;
 use super::read::{self, Page};
 use super::rows;
-use super::write::{learn_execution, learn_outcome};
+use super::write::learn_execution;
 use crate::engine::{Connection, tables};
 use crate::value::Value;
 use crate::{ExportedDecision, StoreError, StoredDecision};
@@ -67,23 +67,22 @@ async fn rewards(
     }
     // Feedback may be there before its execution is, under the decision's own id.
     let own = decisions.iter().map(|stored| ExecutionId(stored.decision.id.0));
-    let executions: BTreeSet<_> = known.executions.keys().map(|(_, id)| *id).chain(own).collect();
-    let asked = keys(&mut executions.into_iter().map(Value::from));
-    for row in connection.look_up(&tables::OUTCOME_FACTS, asked).await? {
-        learn_outcome(&mut known, row)?;
-    }
+    let executions: BTreeMap<_, _> = known.executions.iter().map(|((_, id), facts)| (*id, facts)).collect();
+    let asked: BTreeSet<_> = executions.keys().copied().chain(own).collect();
+    let asked = keys(&mut asked.into_iter().map(Value::from));
     let versions: BTreeMap<DecisionId, VersionId> =
         decisions.iter().map(|stored| (stored.decision.id, stored.decision.version)).collect();
     let mut rewards: BTreeMap<DecisionId, Vec<Reward>> = BTreeMap::new();
-    for (key, outcome) in &known.outcomes {
-        let followed = match known.executions.get(key) {
+    for mut row in connection.look_up(&tables::OUTCOME_REWARD, asked).await? {
+        let (id, reward): (ExecutionId, Option<Reward>) = (row.take()?, row.take()?);
+        let followed = match executions.get(&id) {
             Some(execution) => execution.decision.filter(|id| {
                 // One that came before its decision, and does not say, ran what was decided.
                 execution.version.is_none_or(|version| versions.get(id) == Some(&version))
             }),
-            None => Some(DecisionId(key.1.0)),
+            None => Some(DecisionId(id.0)),
         };
-        if let (Some(decision), Some(reward)) = (followed, outcome.reward) {
+        if let (Some(decision), Some(reward)) = (followed, reward) {
             rewards.entry(decision).or_default().push(reward);
         }
     }

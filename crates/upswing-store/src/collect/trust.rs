@@ -13,8 +13,7 @@ use upswing_domain::{
 use super::definition::Definitions;
 use super::plan::{Known, Plan, Rows, own_reward};
 use super::write::{
-    Keys, keys, learn_decision, learn_definition, learn_execution, learn_outcome, outcome_row, signal,
-    signal_facts,
+    Keys, keys, learn_about_execution, learn_decision, learn_definition, outcome_row, signal, signal_facts,
 };
 use super::{context_of, refold};
 use crate::engine::{Connection, tables};
@@ -116,18 +115,15 @@ async fn fold_again(
 ) -> Result<(), StoreError> {
     let mut known = Known::default();
     let executions: Keys<ExecutionId> = changed.keys().map(|&id| (organisation, id)).collect();
-    for row in connection.look_up(&tables::EXECUTION_FACTS, keys(&executions)).await? {
-        learn_execution(&mut known, row)?;
-    }
-    for row in connection.look_up(&tables::OUTCOME_FACTS, keys(&executions)).await? {
-        learn_outcome(&mut known, row)?;
+    for row in connection.look_up(&tables::ABOUT_EXECUTIONS, keys(&executions)).await? {
+        learn_about_execution(&mut known, row)?;
     }
     for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&executions)).await? {
         let (key, facts) = signal_facts(row)?;
         known.signals.entry(key).or_default().push(facts);
     }
-    let mut decisions: Keys<DecisionId> = executions.iter().map(|&(o, id)| (o, DecisionId(id.0))).collect();
-    decisions.extend(known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d))));
+    let followed = known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d)));
+    let decisions: Keys<DecisionId> = followed.filter(|key| !known.decisions.contains_key(key)).collect();
     for row in connection.look_up(&tables::DECISION_FACTS, keys(&decisions)).await? {
         learn_decision(&mut known, row)?;
     }

@@ -328,7 +328,7 @@ pub(super) fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), Sto
 }
 
 /// Reads a row of `ABOUT_EXECUTIONS`.
-fn learn_about_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+pub(super) fn learn_about_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let (organisation, id): (OrganisationId, Uuid) = (row.take()?, row.take()?);
     match row.take::<Option<AgentId>>()? {
         Some(agent) => {
@@ -397,13 +397,6 @@ fn learn_feedback(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
     let key = (row.take()?, row.take()?);
     let facts = FeedbackFacts { position: row.take()?, execution: row.take()?, fingerprint: row.take()? };
     known.feedback.insert(key, facts);
-    Ok(())
-}
-
-pub(super) fn learn_outcome(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
-    let key = (row.take()?, row.take()?);
-    let agent = row.take()?;
-    known.outcomes.insert(key, outcome_facts(agent, &mut row)?);
     Ok(())
 }
 

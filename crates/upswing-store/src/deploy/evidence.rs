@@ -64,7 +64,7 @@ pub(crate) async fn page(
         }
     }
     let mut rewards: HashMap<ExecutionId, Option<Reward>> = HashMap::new();
-    for mut row in connection.look_up(&tables::EVIDENCE_REWARD, keys()).await? {
+    for mut row in connection.look_up(&tables::OUTCOME_REWARD, keys()).await? {
         rewards.insert(row.take()?, row.take()?);
     }
     let mut found = Vec::with_capacity(decided.len());

@@ -428,10 +428,7 @@ tables! {
     EVIDENCE_FEEDBACK: Lookup = Lookup::new("feedback",
         "t.execution, t.received_at, t.id, t.feedback_type, t.source, t.rating, t.standing",
         BY_EXECUTION, "ORDER BY t.position");
-    EVIDENCE_REWARD: Lookup = Lookup::new("outcome", "t.execution, t.reward", BY_EXECUTION, "");
-    OUTCOME_FACTS: Lookup = Lookup::new("outcome",
-        "t.organisation, t.execution, t.agent, t.reward, t.definition_version, t.first_position, t.token_uses",
-        BY_EXECUTION, "");
+    OUTCOME_REWARD: Lookup = Lookup::new("outcome", "t.execution, t.reward", BY_EXECUTION, "");
     AWAITING_EXECUTIONS: Lookup = Lookup::new("awaiting", "t.organisation, t.awaited, t.execution",
         &[("organisation", Uuid), ("awaited", Uuid)], "ORDER BY t.execution");
     AGENT_DEFINITION: Lookup = Lookup::new("agent", "t.organisation, t.id, t.definition_version", BY_ID, "");
