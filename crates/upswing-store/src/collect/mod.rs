@@ -12,6 +12,6 @@ pub(crate) mod trust;
 mod write;
 
 pub(crate) use definition::Definitions;
-pub(crate) use read::{assignment, context_of};
+pub(crate) use read::{assignment, context_of, decision_of};
 pub(crate) use refold::reset_refold;
 pub(crate) use write::{Item, write_batch};

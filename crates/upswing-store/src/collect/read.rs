@@ -14,6 +14,18 @@ use crate::engine::Connection;
 use crate::value::{Row, Value};
 use crate::{ContentClass, LedgerEntry, StoreError, StoredDecision, StoredExecution, StoredFeedback};
 
+/// The decision that an execution followed from: the one it names, else the one of the same id.
+pub(crate) async fn decision_of(
+    connection: &mut Connection,
+    organisation: OrganisationId,
+    execution: ExecutionId,
+) -> Result<DecisionId, StoreError> {
+    let sql = "SELECT decision FROM execution WHERE organisation = $1 AND id = $2";
+    let row = connection.query_one(sql, vec![organisation.into(), execution.into()]).await?;
+    let named: Option<DecisionId> = row.map_or(Ok(None), |mut row| row.take())?;
+    Ok(named.unwrap_or(DecisionId(execution.0)))
+}
+
 const DECISION: &str = "SELECT position, id, agent, version, unit, context, reason, origin, propensity, \
     probabilities, epoch, policy_revision, decided_at, experiment, allocation, arm, assigned FROM decision \
     WHERE organisation = $1";

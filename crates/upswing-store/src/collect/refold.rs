@@ -6,6 +6,7 @@ use upswing_domain::{
 use uuid::Uuid;
 
 use super::plan::reward_of;
+use super::read::decision_of;
 use super::write::signal_facts;
 use crate::StoreError;
 use crate::engine::{Connection, tables};
@@ -148,9 +149,9 @@ async fn enter(
     let mut row = connection.query_one(sql, vec![organisation.into(), execution.into()]).await?;
     if row.is_none() {
         let sql = "SELECT d.id, d.version, CAST(CASE WHEN d.context IS NULL THEN 0 ELSE 1 END AS BIGINT), d.propensity, d.origin, \
-                   d.decided_at FROM decision d WHERE d.organisation = $1 AND d.id = coalesce( \
-                   (SELECT e.decision FROM execution e WHERE e.organisation = $1 AND e.id = $2), $2)";
-        row = connection.query_one(sql, vec![organisation.into(), execution.into()]).await?;
+                   d.decided_at FROM decision d WHERE d.organisation = $1 AND d.id = $2";
+        let decision = decision_of(connection, organisation, execution).await?;
+        row = connection.query_one(sql, vec![organisation.into(), decision.into()]).await?;
     }
     if row.is_none() {
         let sql = "SELECT e.decision, e.version, CAST(CASE WHEN e.context IS NULL THEN 0 ELSE 2 END AS BIGINT), \

@@ -227,7 +227,8 @@ pub(crate) async fn statements(
             "SELECT f.position, f.author, f.execution, e.decision, e.version, d.version, d.context, e.context \
              FROM feedback f \
              LEFT JOIN execution e ON e.organisation = f.organisation AND e.id = f.execution \
-             LEFT JOIN decision d ON d.organisation = f.organisation AND d.id = coalesce(e.decision, f.execution) \
+             LEFT JOIN decision d ON d.organisation = f.organisation \
+             AND d.id = CASE WHEN e.decision IS NULL THEN f.execution ELSE e.decision END \
              WHERE f.organisation = $1 AND f.agent = $2 AND f.position > 0 AND f.source = 'user' \
              AND f.author IS NOT NULL AND f.execution IS NOT NULL AND {and}"
         )

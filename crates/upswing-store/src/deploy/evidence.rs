@@ -7,7 +7,7 @@ use upswing_domain::{
     Position, Reward, Rollout, Standing, Timestamp, VersionId,
 };
 
-use crate::collect::{assignment, rows};
+use crate::collect::{assignment, decision_of, rows};
 use crate::engine::{Connection, tables};
 use crate::value::{Row, Value};
 use crate::{EvidenceFeedback, RolloutEvidence, StoreError};
@@ -154,8 +154,8 @@ pub(crate) async fn assigned(
     execution: ExecutionId,
 ) -> Result<Option<Assignment>, StoreError> {
     let sql = "SELECT d.experiment, d.allocation, d.arm, d.assigned FROM decision d \
-               WHERE d.organisation = $1 AND d.id = COALESCE((SELECT e.decision FROM execution e \
-               WHERE e.organisation = $1 AND e.id = $2), $2)";
-    let row = connection.query_one(sql, vec![organisation.into(), execution.into()]).await?;
+               WHERE d.organisation = $1 AND d.id = $2";
+    let decision = decision_of(connection, organisation, execution).await?;
+    let row = connection.query_one(sql, vec![organisation.into(), decision.into()]).await?;
     row.map_or(Ok(None), |mut row| assignment(&mut row))
 }
