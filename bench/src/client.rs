@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// A gauge of `/metrics`.
-    pub(crate) async fn gauge(&mut self, name: &str) -> Result<i64> {
+    pub(crate) async fn gauge<T: std::str::FromStr>(&mut self, name: &str) -> Result<T> {
         let text = self.call("GET", "/metrics", "").await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
         value.ok_or_else(|| Failure::new(format!("/metrics has no {name}")))

@@ -175,7 +175,7 @@ impl Server {
     pub(crate) async fn drain(&mut self) -> Result<()> {
         let patience = tokio::time::Instant::now() + Duration::from_secs(120);
         for gauge in ["upswing_queue_depth", "upswing_learner_lag_positions"] {
-            while self.client.gauge(gauge).await? > 0 {
+            while self.client.gauge::<i64>(gauge).await? > 0 {
                 if tokio::time::Instant::now() > patience {
                     return Err(Failure::new(format!("{gauge} does not fall to 0")));
                 }

@@ -55,7 +55,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
 }
 
 /// One piece of feedback, which must have had its effect; the answer.
-async fn one(server: &mut Server) -> Result<String> {
+pub(super) async fn one(server: &mut Server) -> Result<String> {
     let decision = server.client.call("POST", traffic::DECIDE, &traffic::decisions(server)[0]).await?;
     let decision: Value = serde_json::from_str(&decision).doing("reading a decision")?;
     server.drain().await?;

@@ -515,6 +515,10 @@ pub struct QueueStatus {
     pub capacity: usize,
     /// Batches committed.
     pub commits: u64,
+    /// Batches of events written, or tried in vain.
+    pub batches: u64,
+    /// How long these took the writer, from the first look-up to the commit.
+    pub busy: std::time::Duration,
     /// Events written.
     pub written: u64,
     /// Events refused by the database.

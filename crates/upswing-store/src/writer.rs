@@ -74,6 +74,8 @@ pub(crate) struct Writer {
 struct Shared {
     listeners: OnceLock<Listener>,
     commits: AtomicU64,
+    batches: AtomicU64,
+    busy_nanoseconds: AtomicU64,
     written: AtomicU64,
     refused: AtomicU64,
     connected: AtomicBool,
@@ -206,6 +208,8 @@ impl Writer {
             queued: self.capacity - self.room.available_permits().min(self.capacity),
             capacity: self.capacity,
             commits: self.shared.commits.load(Relaxed),
+            batches: self.shared.batches.load(Relaxed),
+            busy: Duration::from_nanos(self.shared.busy_nanoseconds.load(Relaxed)),
             written: self.shared.written.load(Relaxed),
             refused: self.shared.refused.load(Relaxed),
             connected: self.shared.connected.load(Relaxed),
@@ -355,7 +359,11 @@ impl FarEnd {
             items.extend(group.items);
             replies.push((group.reply, group._permit));
         }
+        let began = Instant::now();
         let outcome = self.write_with_patience(&items).await;
+        let busy = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.busy_nanoseconds.fetch_add(busy, Relaxed);
+        self.shared.batches.fetch_add(1, Relaxed);
         let mut acks = match outcome {
             Ok(acks) => acks.into_iter(),
             Err(error) => {

@@ -105,6 +105,9 @@ pub(crate) fn exposition(
         let _ = writeln!(out, "{name}_sum{{{labels}}} {}", route.microseconds.load(Relaxed) as f64 / 1e6);
         let _ = writeln!(out, "{name}_count{{{labels}}} {total}");
     }
+    let name = "upswing_write_duration_seconds";
+    family(&mut out, name, "summary", "From a batch's first look-up in the database to its commit.");
+    let _ = writeln!(out, "{name}_sum {}\n{name}_count {}", queue.busy.as_secs_f64(), queue.batches);
     let mut single = |name: &str, kind: &str, help: &str, value: i128| {
         family(&mut out, name, kind, help);
         let _ = writeln!(out, "{name} {value}");
