@@ -16,7 +16,7 @@ use super::plan::{
 };
 use super::read::{assignment, context_of};
 use super::rows;
-use crate::engine::{Batch, Connection, Lookup, tables};
+use crate::engine::{Connection, Lookup, tables};
 use crate::recent::Lately;
 use crate::value::{Row, Value};
 use crate::{Ack, ContentHash, Event, StoreError};
@@ -253,7 +253,15 @@ async fn write(connection: &mut Connection, plan: Plan<'_>, wanted: Wanted) -> R
         let &(o, agent, period, band) = key;
         Some(vec![o.into(), agent.into(), period.into(), band.into(), of.clone().into(), copies.into()])
     };
-    let inserts = vec![
+    // What still waits for the same id (an execution came, its decision of that id did not) stays.
+    let still = |o, awaited| {
+        let (first, last) = (ExecutionId(Uuid::nil()), ExecutionId(Uuid::max()));
+        rows.awaiting.range((o, awaited, first)..=(o, awaited, last)).next().is_some()
+    };
+    let arrived = rows.arrived.iter().filter(|&&(o, awaited)| !still(o, awaited));
+    let arrived = arrived.map(|&(o, awaited)| vec![o.into(), awaited.into()]);
+    let writes = vec![
+        (&*tables::ARRIVED, arrived.collect()),
         (&*tables::DECISION, rows.decisions),
         (&*tables::CONTENT, rows.content.into_values().collect()),
         (&*tables::EXECUTION, rows.executions),
@@ -272,22 +280,10 @@ async fn write(connection: &mut Connection, plan: Plan<'_>, wanted: Wanted) -> R
         ),
         (&*tables::AUTHOR_TOTAL, rows.authors.iter().filter_map(author).collect()),
         (&*tables::TEXT_GROUP, rows.texts.iter().filter_map(text).collect()),
+        (&*tables::STREAM_HEAD, rows.heads.iter().map(|(&o, &p)| vec![o.into(), p.into()]).collect()),
     ];
-    let mut statements: Batch<'_> = Vec::new();
-    for (organisation, awaited) in rows.arrived {
-        // What still waits for the same id (an execution came, its decision of that id did not) stays.
-        if rows.awaiting.iter().any(|&(o, a, _)| (o, a) == (organisation, awaited)) {
-            continue;
-        }
-        let sql = "DELETE FROM awaiting WHERE organisation = $1 AND awaited = $2";
-        statements.push((sql, vec![organisation.into(), awaited.into()]));
-    }
-    for (organisation, position) in rows.heads {
-        let sql = "UPDATE stream_head SET position = $2 WHERE organisation = $1";
-        statements.push((sql, vec![organisation.into(), position.into()]));
-    }
     // Thousands of small pieces, which those who wait for the commit need not wait for.
-    connection.write_and_commit(inserts, statements, move || drop((known, wanted))).await
+    connection.write_and_commit(writes, move || drop((known, wanted))).await
 }
 
 /// An execution's outcome as it is known now.

@@ -31,9 +31,6 @@ enum Engine {
     Postgres(Postgres),
 }
 
-/// Queries that are sent together and answered in order.
-pub(crate) type Batch<'a> = Vec<(&'a str, Vec<Value>)>;
-
 impl Connection {
     pub(crate) fn sqlite(engine: Sqlite) -> Self {
         Self { engine: Engine::Sqlite(engine), news: Vec::new(), organisations: Vec::new(), audit_seal: None }
@@ -170,27 +167,23 @@ impl Connection {
         }
     }
 
-    /// Writes rows table by table, then the statements, then commits: in one round trip where the engine can. `meanwhile` is
-    /// what can be done while the database works.
+    /// Writes rows table by table, then commits: in one round trip where the engine can. No write may depend on another one
+    /// of these, nor touch the same row. `meanwhile` is what can be done while the database works.
     pub(crate) async fn write_and_commit(
         &mut self,
-        inserts: Vec<(&Table, Vec<Vec<Value>>)>,
-        statements: Batch<'_>,
+        writes: Vec<(&Table, Vec<Vec<Value>>)>,
         meanwhile: impl FnOnce(),
     ) -> Result<(), StoreError> {
         match &mut self.engine {
             Engine::Sqlite(c) => {
-                for (table, rows) in &inserts {
+                for (table, rows) in &writes {
                     c.insert(table, rows)?;
-                }
-                for (sql, parameters) in &statements {
-                    c.execute(sql, parameters)?;
                 }
                 c.commit()?;
                 meanwhile();
                 Ok(())
             }
-            Engine::Postgres(c) => c.write_and_commit(inserts, statements, meanwhile).await,
+            Engine::Postgres(c) => c.write_and_commit(writes, meanwhile).await,
         }
     }
 

@@ -10,9 +10,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 use upswing_domain::OrganisationId;
 
-use super::Batch;
 use super::schema::{Dialect, migrations};
-use super::table::{Lookup, Shape, Table};
+use super::table::{Form, Lookup, Table};
 use crate::StoreError;
 use crate::value::{Row, Value};
 
@@ -23,8 +22,8 @@ const ROLE: &str = "upswing_app";
 pub(crate) struct Postgres {
     client: Client,
     statements: HashMap<String, Statement>,
-    /// Statements that write rows, by their table and the rows' shape.
-    shaped: HashMap<(&'static str, &'static str, Shape), Statement>,
+    /// Statements that write rows of these forms, all at once.
+    writing: HashMap<Vec<Form>, Writing>,
     /// Ends when the connection does; kept so that it is dropped with it.
     _driver: Driver,
 }
@@ -37,8 +36,18 @@ impl Drop for Driver {
     }
 }
 
-/// How many statements one connection keeps for rows of different shapes.
-const SHAPES: usize = 200;
+/// How many statements one connection keeps for rows of different forms.
+const FORMS: usize = 200;
+/// How often forms come together before they get a statement of their own.
+const OFTEN: u32 = 3;
+
+/// How rows of some forms are written.
+enum Writing {
+    /// Each by itself: they have come together so many times.
+    Apart(u32),
+    /// In one statement.
+    Together(Statement),
+}
 
 /// Which organisations row security lets through, until the transaction ends.
 const SCOPE: &str = "SELECT set_config('upswing.organisations', $1, true)";
@@ -80,9 +89,13 @@ async fn open(url: &str) -> Result<(Client, Driving), StoreError> {
 
 impl Postgres {
     /// Connects and drops to the unprivileged role.
+    ///
+    /// All joins go from a page of rows to single ones by their key. A planner that knows nothing of a table yet (it grew since
+    /// it was last analysed, or never was) would read the whole of it instead, again for each page.
     pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
         let mut connection = Self::connect_as_owner(url).await?;
         connection.drop_privileges().await?;
+        connection.simple("SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
         Ok(connection)
     }
 
@@ -90,8 +103,7 @@ impl Postgres {
     /// is kept, must not read a large one from end to end later.
     pub(crate) async fn connect_writer(url: &str) -> Result<Self, StoreError> {
         let connection = Self::connect(url).await?;
-        let by_key = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-                      SET plan_cache_mode = force_generic_plan";
+        let by_key = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
         connection.client.batch_execute(by_key).await.map_err(database)?;
         Ok(connection)
     }
@@ -107,7 +119,7 @@ impl Postgres {
                 tracing::warn!(%error, "a connection to PostgreSQL ended");
             }
         });
-        Ok(Self { client, statements: HashMap::new(), shaped: HashMap::new(), _driver: Driver(driver) })
+        Ok(Self { client, statements: HashMap::new(), writing: HashMap::new(), _driver: Driver(driver) })
     }
 
     /// Tells of changes that are announced in the database, until the connection ends.
@@ -203,10 +215,7 @@ impl Postgres {
     ) -> Result<(), StoreError> {
         let mut sql = begin_text(organisations, key_hash);
         // Not a batch of keys: planned for what it asks.
-        sql.push_str(
-            "; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = on; \
-             SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on",
-        );
+        sql.push_str("; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = on");
         self.simple(&sql).await
     }
 
@@ -239,7 +248,9 @@ impl Postgres {
     }
 
     pub(super) async fn insert(&mut self, table: &Table, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
-        let (statement, parameters) = self.shaped(table, rows).await?;
+        let form = table.form(&rows);
+        let statement = self.writing(&[(table, form)]).await?;
+        let parameters = table.parameters(form, rows)?;
         self.client.execute(&statement, &references(&parameters)).await.map_err(database)?;
         Ok(())
     }
@@ -270,18 +281,24 @@ impl Postgres {
 
     pub(super) async fn write_and_commit(
         &mut self,
-        inserts: Vec<(&Table, Vec<Vec<Value>>)>,
-        statements: Batch<'_>,
+        writes: Vec<(&Table, Vec<Vec<Value>>)>,
         meanwhile: impl FnOnce(),
     ) -> Result<(), StoreError> {
-        let mut queries = Vec::with_capacity(inserts.len() + statements.len());
-        for (table, rows) in inserts {
-            if !rows.is_empty() {
-                queries.push(self.shaped(table, rows).await?);
+        let writes = writes.into_iter().filter(|(_, rows)| !rows.is_empty());
+        let writes = writes.map(|(table, rows)| (table, table.form(&rows), rows)).collect::<Vec<_>>();
+        let forms = writes.iter().map(|(table, form, _)| (*table, *form)).collect::<Vec<_>>();
+        let mut queries = Vec::with_capacity(writes.len());
+        if self.often(&forms) {
+            // Each statement has its own price, in the database and on the way: all rows go in one.
+            let mut parameters = Vec::new();
+            for (table, form, rows) in writes {
+                parameters.extend(table.parameters(form, rows)?);
             }
-        }
-        for (sql, parameters) in statements {
-            queries.push((self.prepare(sql).await?, parameters));
+            queries.push((self.writing(&forms).await?, parameters));
+        } else {
+            for (table, form, rows) in writes {
+                queries.push((self.writing(&[(table, form)]).await?, table.parameters(form, rows)?));
+            }
         }
         let this = &*self;
         let run = join_all(queries.iter().map(|(statement, parameters)| async move {
@@ -314,27 +331,45 @@ impl Postgres {
         self.client.is_closed()
     }
 
-    /// The statement that these rows are written with, and its parameters.
-    async fn shaped(
-        &mut self,
-        table: &Table,
-        rows: Vec<Vec<Value>>,
-    ) -> Result<(Statement, Vec<Value>), StoreError> {
-        let shape = table.shape(&rows);
-        let key = (table.name, table.on_conflict, shape);
-        if self.shaped.len() >= SHAPES && !self.shaped.contains_key(&key) {
+    /// Whether these forms come together often enough for a statement of their own.
+    fn often(&mut self, forms: &[(&Table, Form)]) -> bool {
+        if self.writing.len() >= FORMS {
             // What comes often is soon there again.
-            self.shaped.clear();
+            self.writing.clear();
         }
-        let statement = match self.shaped.get(&key) {
-            Some(statement) => statement.clone(),
-            None => {
-                let statement = self.client.prepare(&table.statement(shape)).await.map_err(database)?;
-                self.shaped.insert(key, statement.clone());
-                statement
+        let key = forms.iter().map(|(_, form)| *form).collect::<Vec<_>>();
+        match self.writing.entry(key).or_insert(Writing::Apart(0)) {
+            Writing::Together(_) => true,
+            Writing::Apart(times) => {
+                *times += 1;
+                *times >= OFTEN
+            }
+        }
+    }
+
+    /// The statement that writes rows of these forms.
+    async fn writing(&mut self, forms: &[(&Table, Form)]) -> Result<Statement, StoreError> {
+        let key = forms.iter().map(|(_, form)| *form).collect::<Vec<_>>();
+        if let Some(Writing::Together(statement)) = self.writing.get(&key) {
+            return Ok(statement.clone());
+        }
+        let mut next = 1;
+        let statements = forms.iter().map(|(table, form)| {
+            let (statement, after) = table.statement(*form, next);
+            next = after;
+            statement
+        });
+        let statements = statements.collect::<Vec<_>>();
+        let text = match &statements[..] {
+            [one] => one.clone(),
+            several => {
+                let parts = several.iter().enumerate().map(|(n, text)| format!("w{n} AS ({text})"));
+                format!("WITH {} SELECT", parts.collect::<Vec<_>>().join(", "))
             }
         };
-        Ok((statement, table.parameters(shape, rows)?))
+        let statement = self.client.prepare(&text).await.map_err(database)?;
+        self.writing.insert(key, Writing::Together(statement.clone()));
+        Ok(statement)
     }
 
     async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {

@@ -24,17 +24,36 @@ const STEADY: [&str; 10] = [
     "token_uses",
 ];
 
-/// A table that rows are written to.
+/// A table that rows are written to, and how.
 pub(crate) struct Table {
     pub(super) name: &'static str,
     pub(super) sqlite: String,
     columns: &'static [(&'static str, ColumnType)],
-    pub(super) on_conflict: &'static str,
+    write: Write,
+}
+
+/// What is done with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Write {
+    /// They are inserted, and give way like this.
+    Insert { on_conflict: &'static str },
+    /// The first columns find those that are there, the others are set.
+    Update { keys: usize },
+    /// All columns find those that go.
+    Delete,
+}
+
+/// How rows are written: their table, what is done with them, and their shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Form {
+    table: &'static str,
+    write: Write,
+    shape: Shape,
 }
 
 /// How the columns of some rows are sent, a bit each: those that have no value anywhere, and those that have one for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(super) struct Shape {
+struct Shape {
     absent: u64,
     same: u64,
 }
@@ -58,20 +77,42 @@ impl Table {
         let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let marks = (1..=columns.len()).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
         let sqlite = format!("INSERT INTO {name} ({names}) VALUES ({marks}) {on_conflict}");
-        Self { name, sqlite, columns, on_conflict }
+        Self { name, sqlite, columns, write: Write::Insert { on_conflict } }
+    }
+
+    /// Rows that are there already: the first columns find them, the others are set.
+    fn update(name: &'static str, keys: usize, columns: &'static [(&'static str, ColumnType)]) -> Self {
+        let equal = |(n, (name, _)): (usize, &(&str, ColumnType))| format!("{name} = ?{}", n + 1);
+        let mut equal = columns.iter().enumerate().map(equal);
+        let found = equal.by_ref().take(keys).collect::<Vec<_>>().join(" AND ");
+        let set = equal.collect::<Vec<_>>().join(", ");
+        let sqlite = format!("UPDATE {name} SET {set} WHERE {found}");
+        Self { name, sqlite, columns, write: Write::Update { keys } }
+    }
+
+    /// Rows that go.
+    fn delete(name: &'static str, columns: &'static [(&'static str, ColumnType)]) -> Self {
+        let equal = columns.iter().enumerate().map(|(n, (name, _))| format!("{name} = ?{}", n + 1));
+        let found = equal.collect::<Vec<_>>().join(" AND ");
+        Self { name, sqlite: format!("DELETE FROM {name} WHERE {found}"), columns, write: Write::Delete }
     }
 
     /// How these rows are best sent.
-    pub(super) fn shape(&self, rows: &[Vec<Value>]) -> Shape {
+    pub(super) fn form(&self, rows: &[Vec<Value>]) -> Form {
+        Form { table: self.name, write: self.write, shape: self.shape(rows) }
+    }
+
+    fn shape(&self, rows: &[Vec<Value>]) -> Shape {
         let mut shape = Shape::default();
         let Some((first, rest)) = rows.split_first() else { return shape };
         if rest.is_empty() {
             // One row has one shape, whatever it has: few at a time come in every combination.
             return Shape { absent: 0, same: (1 << self.columns.len()) - 1 };
         }
+        let inserted = matches!(self.write, Write::Insert { .. });
         for (n, ((name, _), value)) in self.columns.iter().zip(first).enumerate() {
             let alike = || rest.iter().all(|row| row.get(n) == Some(value));
-            if *value == Value::Null {
+            if inserted && *value == Value::Null {
                 shape.absent |= u64::from(alike()) << n;
             } else if STEADY.contains(name) && alike() {
                 shape.same |= 1 << n;
@@ -80,14 +121,14 @@ impl Table {
         shape
     }
 
-    /// The statement for rows of a shape.
-    pub(super) fn statement(&self, shape: Shape) -> String {
+    /// The statement for rows of a shape, whose first parameter has this number; and the number after its last.
+    pub(super) fn statement(&self, Form { shape, .. }: Form, first: usize) -> (String, usize) {
+        let mut parameter = first;
         let (mut names, mut values, mut arrays, mut aliases) = (vec![], vec![], vec![], vec![]);
         for (n, (name, ty)) in self.columns.iter().enumerate() {
             if shape.is_absent(n) {
                 continue;
             }
-            let parameter = names.len() + 1;
             names.push(*name);
             if shape.is_same(n) {
                 values.push(format!("${parameter}::{}", ty.name()));
@@ -96,18 +137,37 @@ impl Table {
                 arrays.push(format!("${parameter}::{}[]", ty.name()));
                 aliases.push(*name);
             }
+            parameter += 1;
         }
-        let from = if arrays.is_empty() {
-            String::new()
-        } else {
-            format!("FROM UNNEST({}) AS u ({})", arrays.join(", "), aliases.join(", "))
+        let unnest = format!("UNNEST({}) AS u ({})", arrays.join(", "), aliases.join(", "));
+        let from = |word: &str| if arrays.is_empty() { String::new() } else { format!("{word} {unnest}") };
+        let (name, given) = (self.name, names.join(", "));
+        let mut equal = names.iter().zip(&values);
+        let statement = match self.write {
+            Write::Insert { on_conflict } => {
+                let values = values.join(", ");
+                format!("INSERT INTO {name} ({given}) SELECT {values} {} {on_conflict}", from("FROM"))
+            }
+            Write::Update { keys } => {
+                let found = equal.by_ref().take(keys).map(|(name, value)| format!("t.{name} = {value}"));
+                let found = found.collect::<Vec<_>>().join(" AND ");
+                let set = equal.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>();
+                format!("UPDATE {name} t SET {} {} WHERE {found}", set.join(", "), from("FROM"))
+            }
+            Write::Delete => {
+                let found = equal.map(|(name, value)| format!("t.{name} = {value}")).collect::<Vec<_>>();
+                format!("DELETE FROM {name} t {} WHERE {}", from("USING"), found.join(" AND "))
+            }
         };
-        let (name, names, values) = (self.name, names.join(", "), values.join(", "));
-        format!("INSERT INTO {name} ({names}) SELECT {values} {from} {}", self.on_conflict)
+        (statement, parameter)
     }
 
     /// The parameters of that statement.
-    pub(super) fn parameters(&self, shape: Shape, rows: Vec<Vec<Value>>) -> Result<Vec<Value>, StoreError> {
+    pub(super) fn parameters(
+        &self,
+        Form { shape, .. }: Form,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<Value>, StoreError> {
         let mut columns: Vec<Vec<Value>> = Vec::with_capacity(self.columns.len());
         columns.extend(self.columns.iter().map(|_| Vec::new()));
         for row in rows {
@@ -300,6 +360,8 @@ tables! {
     AWAITING: Table = Table::new("awaiting", &[
         ("organisation", Uuid), ("awaited", Uuid), ("execution", Uuid),
     ], "ON CONFLICT (organisation, awaited, execution) DO NOTHING");
+    ARRIVED: Table = Table::delete("awaiting", &[("organisation", Uuid), ("awaited", Uuid)]);
+    STREAM_HEAD: Table = Table::update("stream_head", 1, &[("organisation", Uuid), ("position", I64)]);
     // What an execution had no reward or feedback for before: there is nothing to look for, and nothing to give way to.
     FIRST_OUTCOME: Table = Table::new("outcome", OUTCOME_COLUMNS, "");
     OUTCOME: Table = Table::new("outcome", OUTCOME_COLUMNS, "ON CONFLICT (organisation, execution) DO UPDATE SET reward = excluded.reward, \
