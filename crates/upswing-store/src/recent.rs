@@ -94,7 +94,8 @@ pub(crate) struct Lately {
 struct Stretch {
     after: Position,
     to: Position,
-    events: VecDeque<RecentEvent>,
+    /// Each with its weight.
+    events: VecDeque<(usize, RecentEvent)>,
     weight: usize,
     /// Counts appends of all organisations: the one with the least was quiet the longest.
     touched: u64,
@@ -115,7 +116,8 @@ impl Recent {
     /// Notes what a batch has written between two positions, in the order of positions.
     pub(crate) fn append(&self, lately: Lately) {
         let Lately { organisation, after, to, events } = lately;
-        let added: usize = events.iter().map(weight).sum();
+        let events: Vec<_> = events.into_iter().map(|event| (weight(&event), event)).collect();
+        let added: usize = events.iter().map(|(weight, _)| weight).sum();
         let mut all = self.lock();
         all.appends += 1;
         all.weight += added;
@@ -149,9 +151,9 @@ impl Recent {
         if stretch.after > after || stretch.to < target {
             return None;
         }
-        let begin = stretch.events.partition_point(|event| event.position <= after);
+        let begin = stretch.events.partition_point(|(_, event)| event.position <= after);
         let (mut found, mut last) = (Vec::new(), after);
-        for event in stretch.events.range(begin..).filter(|event| event.agent == agent) {
+        for (_, event) in stretch.events.range(begin..).filter(|(_, event)| event.agent == agent) {
             if found.len() >= limit && event.position > last {
                 return Some((found, last));
             }
@@ -175,15 +177,15 @@ impl Stretches {
             let quiet = self.by_organisation.iter().min_by_key(|(_, stretch)| stretch.touched);
             let Some(id) = quiet.map(|(id, _)| *id) else { return };
             let Some(stretch) = self.by_organisation.get_mut(&id) else { return };
-            let Some(oldest) = stretch.events.front().map(|event| event.position) else {
+            let Some(oldest) = stretch.events.front().map(|(_, event)| event.position) else {
                 self.by_organisation.remove(&id);
                 continue;
             };
             // What shares a position goes together: the stretch begins after all of it.
             stretch.after = oldest;
-            while let Some(gone) = stretch.events.pop_front_if(|event| event.position == oldest) {
-                stretch.weight -= weight(&gone);
-                self.weight -= weight(&gone);
+            while let Some((weight, _)) = stretch.events.pop_front_if(|(_, event)| event.position == oldest) {
+                stretch.weight -= weight;
+                self.weight -= weight;
             }
         }
     }

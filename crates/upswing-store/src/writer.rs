@@ -396,6 +396,9 @@ impl FarEnd {
         let Unpublished { lately, news } = std::mem::take(&mut self.unpublished);
         lately.into_iter().for_each(|lately| self.recent.append(lately));
         self.announce(&news);
+        if let Some(connection) = &mut self.connection {
+            connection.do_rest();
+        }
     }
 
     /// Writes, and again when the connection was lost: events are known by their ids, so nothing is written twice.

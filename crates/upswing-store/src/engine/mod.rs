@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     organisations: Vec<OrganisationId>,
     /// What chains lines of the audit log; a connection without it writes none.
     audit_seal: Option<Arc<AuditSeal>>,
+    /// What is left to be done after a commit that somebody waited for.
+    later: Option<Box<dyn FnOnce() + Send>>,
 }
 
 enum Engine {
@@ -33,16 +35,15 @@ enum Engine {
 
 impl Connection {
     pub(crate) fn sqlite(engine: Sqlite) -> Self {
-        Self { engine: Engine::Sqlite(engine), news: Vec::new(), organisations: Vec::new(), audit_seal: None }
+        Self::new(Engine::Sqlite(engine))
     }
 
     pub(crate) fn postgres(engine: Postgres) -> Self {
-        Self {
-            engine: Engine::Postgres(engine),
-            news: Vec::new(),
-            organisations: Vec::new(),
-            audit_seal: None,
-        }
+        Self::new(Engine::Postgres(engine))
+    }
+
+    fn new(engine: Engine) -> Self {
+        Self { engine, news: Vec::new(), organisations: Vec::new(), audit_seal: None, later: None }
     }
 
     /// From now on it may write lines of the audit log, chained with this.
@@ -168,11 +169,12 @@ impl Connection {
     }
 
     /// Writes rows table by table, then commits: in one round trip where the engine can. No write may depend on another one
-    /// of these, nor touch the same row. `meanwhile` is what can be done while the database works.
+    /// of these, nor touch the same row. Nobody needs to wait for the `rest`: it is done while the database works, or, where that
+    /// works in this thread, by [`Connection::do_rest`].
     pub(crate) async fn write_and_commit(
         &mut self,
-        writes: Vec<(&Table, Vec<Vec<Value>>)>,
-        meanwhile: impl FnOnce(),
+        writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
+        rest: impl FnOnce() + Send + 'static,
     ) -> Result<(), StoreError> {
         match &mut self.engine {
             Engine::Sqlite(c) => {
@@ -180,10 +182,20 @@ impl Connection {
                     c.insert(table, rows)?;
                 }
                 c.commit()?;
-                meanwhile();
+                self.later = Some(Box::new(move || {
+                    drop(writes);
+                    rest();
+                }));
                 Ok(())
             }
-            Engine::Postgres(c) => c.write_and_commit(writes, meanwhile).await,
+            Engine::Postgres(c) => c.write_and_commit(writes, rest).await,
+        }
+    }
+
+    /// Does what the last [`Connection::write_and_commit`] left to be done.
+    pub(crate) fn do_rest(&mut self) {
+        if let Some(rest) = self.later.take() {
+            rest();
         }
     }
 

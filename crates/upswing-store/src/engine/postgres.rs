@@ -282,7 +282,7 @@ impl Postgres {
     pub(super) async fn write_and_commit(
         &mut self,
         writes: Vec<(&Table, Vec<Vec<Value>>)>,
-        meanwhile: impl FnOnce(),
+        rest: impl FnOnce(),
     ) -> Result<(), StoreError> {
         let writes = writes.into_iter().filter(|(_, rows)| !rows.is_empty());
         let writes = writes.map(|(table, rows)| (table, table.form(&rows), rows)).collect::<Vec<_>>();
@@ -305,12 +305,12 @@ impl Postgres {
             this.client.execute(statement, &references(parameters)).await.map_err(database)
         }));
         // After a failed statement PostgreSQL turns the COMMIT into a ROLLBACK, so sending both at once is safe.
-        let rest = async {
+        let meanwhile = async {
             // Once everything is under way.
             tokio::task::yield_now().await;
-            meanwhile();
+            rest();
         };
-        let (written, committed, ()) = join3(run, this.client.batch_execute("COMMIT"), rest).await;
+        let (written, committed, ()) = join3(run, this.client.batch_execute("COMMIT"), meanwhile).await;
         for outcome in written {
             outcome?;
         }
