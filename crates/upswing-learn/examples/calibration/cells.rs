@@ -90,8 +90,15 @@ fn nothing(units: usize) -> Vec<Cell> {
                     if late { "late" } else { "at once" },
                     if floor.is_some() { "adaptive" } else { "fixed" }
                 );
-                let world =
-                    World { answers, late, floor, goal: SequentialMethod::EProcess, units, stop: false };
+                let world = World {
+                    answers,
+                    late,
+                    floor,
+                    goal: SequentialMethod::EProcess,
+                    units,
+                    stop: false,
+                    forecasts: false,
+                };
                 cells.push(Cell { name, question: Question::Nothing, world });
             }
         }
@@ -117,15 +124,22 @@ fn coverage(units: usize) -> Vec<Cell> {
             let floor = adaptive.then_some(0.1);
             let answers = Answers::Rate(rates);
             let goal = SequentialMethod::EProcess;
-            let world = World { answers, late: false, floor, goal, units, stop: false };
+            let world = World { answers, late: false, floor, goal, units, stop: false, forecasts: false };
             Cell { name: format!("effect {name}"), question: Question::Coverage, world }
         })
         .collect();
     for floor in [None, Some(0.1)] {
         let arms = [STARS, [0.08, 0.07, 0.2, 0.35, 0.3], STARS];
         let answers = Answers::Stars(arms[..if floor.is_some() { 3 } else { 2 }].to_vec());
-        let world =
-            World { answers, late: true, floor, goal: SequentialMethod::EProcess, units, stop: false };
+        let world = World {
+            answers,
+            late: true,
+            floor,
+            goal: SequentialMethod::EProcess,
+            units,
+            stop: false,
+            forecasts: false,
+        };
         let name = format!("effect stars, late, {}", if floor.is_some() { "adaptive" } else { "fixed" });
         cells.push(Cell { name, question: Question::Coverage, world });
     }
@@ -146,7 +160,15 @@ fn speed(units: usize) -> Vec<Cell> {
             let judged = if goal == SequentialMethod::EProcess { "e-process" } else { "sequence" };
             // The sequence beside the e-process has to reach its end too.
             let stop = goal == SequentialMethod::Asymptotic;
-            let world = World { answers, late: false, floor: None, goal, units: units.min(20_000), stop };
+            let world = World {
+                answers,
+                late: false,
+                floor: None,
+                goal,
+                units: units.min(20_000),
+                stop,
+                forecasts: true,
+            };
             cells.push(Cell { name: format!("speed {name}, {judged}"), question: Question::Speed, world });
         }
     }

@@ -8,7 +8,9 @@ use upswing_domain::{
     Absence, Adaptive, Allocation, AssignmentUnit, Direction, ExperimentArm, ExperimentMetric,
     ExperimentPlan, MetricKind, MetricRole, SequentialMethod, Timestamp, VersionId,
 };
-use upswing_learn::evaluate::{MetricTally, Results, Tally, Unit, Verdict, analyse, top_two_shares};
+use upswing_learn::evaluate::{
+    MetricTally, Results, Tally, Unit, Verdict, analyse, analyse_without_forecast, top_two_shares,
+};
 use upswing_stats::compare::{Alternative, Effect, Level, asymptotic};
 
 /// The error that every sequential method is allowed.
@@ -66,6 +68,8 @@ pub(crate) struct World {
     pub(crate) units: usize,
     /// Whether to end with the verdict.
     pub(crate) stop: bool,
+    /// Whether forecasts are noted.
+    pub(crate) forecasts: bool,
 }
 
 /// What came of one replication, for the first treatment against the control.
@@ -412,6 +416,7 @@ impl<'a> Play<'a> {
         // What is analysed is what was stored.
         let stored = Tally::from_bytes(&self.tally.to_bytes()).expect("what was written");
         let now = at(self.allocations.len());
+        let analyse = if self.world.forecasts { analyse } else { analyse_without_forecast };
         let results = analyse(&self.plan, &self.allocations, &stored, Some(Timestamp(0)), now);
         self.record(&results);
         self.tally = stored;
@@ -434,7 +439,7 @@ impl<'a> Play<'a> {
         if played.verdict.is_none() {
             if results.verdict != Verdict::Inconclusive {
                 played.verdict = Some((closed, results.verdict));
-            } else {
+            } else if self.world.forecasts {
                 played.forecasts.push((closed, results.forecast.map(|forecast| forecast.units)));
             }
         }

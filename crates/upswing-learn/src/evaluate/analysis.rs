@@ -32,6 +32,27 @@ pub fn analyse(
     started_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Results {
+    results(plan, allocations, tally, (started_at, now), true)
+}
+
+/// As [`analyse`], without the forecast, which takes a third of its time: for whoever looks thousands of times.
+pub fn analyse_without_forecast(
+    plan: &ExperimentPlan,
+    allocations: &[Allocation],
+    tally: &Tally,
+    started_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Results {
+    results(plan, allocations, tally, (started_at, now), false)
+}
+
+fn results(
+    plan: &ExperimentPlan,
+    allocations: &[Allocation],
+    tally: &Tally,
+    (started_at, now): (Option<Timestamp>, Timestamp),
+    with_forecast: bool,
+) -> Results {
     let arms = plan.arms.len();
     let exposed = tally.exposed_by_arm(arms);
     let varied = plan.adaptive.is_some() || tally.exposed.len() > 1;
@@ -62,7 +83,7 @@ pub fn analyse(
         metrics,
         segments,
     };
-    verdict::conclude(plan, tally, elapsed, &mut results);
+    verdict::conclude(plan, tally, elapsed, with_forecast, &mut results);
     results
 }
 

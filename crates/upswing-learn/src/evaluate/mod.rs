@@ -15,7 +15,7 @@ mod top_two;
 mod unit;
 mod verdict;
 
-pub use analysis::analyse;
+pub use analysis::{analyse, analyse_without_forecast};
 pub use planning::{Planned, Planning};
 pub use results::{
     ArmResults, Bayesian, Comparison, FixedHorizon, Forecast, MetricResults, Results, SampleRatio,

@@ -71,8 +71,14 @@ pub(super) fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// What all comparisons together come to.
-pub(super) fn conclude(plan: &ExperimentPlan, tally: &Tally, elapsed: Option<f64>, results: &mut Results) {
+/// What all comparisons together come to, with or without a forecast.
+pub(super) fn conclude(
+    plan: &ExperimentPlan,
+    tally: &Tally,
+    elapsed: Option<f64>,
+    with_forecast: bool,
+    results: &mut Results,
+) {
     let place = plan.metrics.iter().position(|metric| metric.role == MetricRole::Goal);
     let goal = place.and_then(|place| {
         Some((plan.metrics.get(place)?, results.metrics.get(place)?.clone(), tally.metrics.get(place)?))
@@ -91,7 +97,9 @@ pub(super) fn conclude(plan: &ExperimentPlan, tally: &Tally, elapsed: Option<f64
                 .to_owned();
         return;
     }
-    results.forecast = forecast(plan, metric, &goal, known, elapsed);
+    if with_forecast {
+        results.forecast = forecast(plan, metric, &goal, known, elapsed);
+    }
     if results.closed < plan.minimum_units
         || elapsed.is_some_and(|elapsed| elapsed < plan.minimum_seconds as f64)
     {

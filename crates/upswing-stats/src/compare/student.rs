@@ -47,16 +47,12 @@ pub(super) fn survival(t: f64, degrees: f64) -> f64 {
 
 /// The value above which a share `tail` of the distribution lies, `tail` within (0, 1/2].
 pub(super) fn upper_quantile(tail: f64, degrees: f64) -> f64 {
-    // From the normal quantile upwards: Student's tails are the heavier ones.
-    let mut low = 0.0_f64;
-    let mut high = (-normal::quantile(tail)).max(1e-3);
-    while survival(high, degrees) > tail && high < 1e150 {
-        low = high;
-        high *= 2.0;
-    }
+    // Student's tails are heavier than the normal ones: it lies at the normal quantile or above.
+    let z = (-normal::quantile(tail)).max(0.0);
+    let (mut low, mut high) = (0.0_f64, f64::INFINITY);
+    let mut t = expansion(z, degrees).max(1e-3);
     // Newton on the logarithm of the tail, which bends less than the tail itself, kept within the bracket.
-    let mut t = 0.5 * (low + high);
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         let now = survival(t, degrees);
         if now > tail {
             low = t;
@@ -64,13 +60,27 @@ pub(super) fn upper_quantile(tail: f64, degrees: f64) -> f64 {
             high = t;
         }
         let newton = t + now / density(t, degrees) * (now / tail).ln();
-        let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-        if (next - t).abs() <= 1e-15 * t {
+        let between = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * low };
+        let inside = newton > low && newton < high;
+        let next = if inside { newton } else { between };
+        let step = (next - t).abs();
+        // A step of Newton's leaves an error of the order of its square.
+        if step <= 1e-15 * t.max(1e-3) || (inside && step <= 1e-9 * t) || next > 1e150 {
             return next;
         }
         t = next;
     }
     t
+}
+
+/// Where the quantile lies, nearly, for the normal one: Cornish and Fisher's expansion by powers of `1 / degrees`
+/// (Abramowitz and Stegun, 26.7.5); far from exact for a few degrees, where it is but a place to begin.
+fn expansion(z: f64, degrees: f64) -> f64 {
+    let (n, s) = (degrees.max(1.0), z * z);
+    let first = z * (s + 1.0) / 4.0;
+    let second = z * ((5.0 * s + 16.0) * s + 3.0) / 96.0;
+    let third = z * (((3.0 * s + 19.0) * s + 17.0) * s - 15.0) / 384.0;
+    z + (first + (second + third / n) / n) / n
 }
 
 fn density(t: f64, degrees: f64) -> f64 {
