@@ -1,5 +1,5 @@
 // Answer a question with the version that Upswing chooses, and go on without it when it is away. Only fetch, no package.
-// Types are erasable, so Node 22.6 and later, Deno and Bun run this file as it is: `node answer.ts`.
+// Types are erasable, so Node 22.18 and later, Deno and Bun run this file as it is: `node answer.ts`.
 //
 // UPSWING_URL, UPSWING_KEY, UPSWING_AGENT: where, with which key, and the agent's name.
 

@@ -105,17 +105,35 @@ impl Client {
                     .hint("check that the server is an Upswing of the same version")
             });
         }
-        let refusal = match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => format!("{} ({})", problem.detail.unwrap_or(problem.title), problem.code),
-            Err(_) => status.to_string(),
+        let (refusal, code) = match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => {
+                let refusal = format!("{} ({})", problem.detail.unwrap_or(problem.title), problem.code);
+                (refusal, Some(problem.code))
+            }
+            Err(_) => (status.to_string(), None),
         };
         let failure = Failure::new(format!("{}{path} answered {}: {refusal}", self.base, status.as_u16()));
         Err(match status {
             StatusCode::UNAUTHORIZED => failure.hint("--key with a key of this server: upswing keys create"),
             StatusCode::FORBIDDEN => failure
                 .hint("a key that may do this: upswing keys create --role admin, where the server's data is"),
-            _ => failure,
+            _ => match self.what_to_do(code.as_deref()).await {
+                Some(advice) => failure.hint(advice),
+                None => failure,
+            },
         })
+    }
+
+    /// What the server advises against a code.
+    async fn what_to_do(&self, code: Option<&str>) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Explained {
+            what_to_do: String,
+        }
+        let code = code.filter(|code| code.chars().all(|c| c.is_ascii_lowercase() || c == '_'))?;
+        let answer = self.http.get(format!("{}/problems/{code}", self.base)).send().await.ok()?;
+        let explained: Explained = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+        Some(explained.what_to_do)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {

@@ -257,7 +257,7 @@ pub(crate) fn given(named: Option<&Path>) -> Result<Given, Failure> {
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Given::default(),
         Err(error) => {
             return Err(Failure::new(format!("cannot read {}: {error}", path.display()))
-                .hint("--config with a file that is there"));
+                .hint("name a file that is there; without a name upswing.toml of this folder is read, if there is one"));
         }
     };
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads configuration")]

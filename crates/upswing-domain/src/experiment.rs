@@ -167,6 +167,7 @@ impl ExperimentMetric {
         if name.is_empty() || name.chars().count() > 100 {
             return Err(Invalid::new("metrics.name", name, "1 to 100 characters").into());
         }
+        let of = |expected: &str| format!("{expected} (metric {name:?})");
         for source in [Some(self.source()), self.denominator.as_deref()].into_iter().flatten() {
             if !known(source) {
                 return Err(ExperimentError::UnknownMetric {
@@ -186,23 +187,25 @@ impl ExperimentMetric {
         }
         if (self.kind == MetricKind::Ratio) != self.denominator.is_some() {
             let expected = "a denominator for a ratio, and for nothing else";
-            return Err(Invalid::new("metrics.denominator", name, expected).into());
+            let given = self.denominator.as_deref().unwrap_or("missing");
+            return Err(Invalid::new("metrics.denominator", given, of(expected)).into());
         }
         let quantile = |q: &f64| 0.0 < *q && *q < 1.0;
         if (self.kind == MetricKind::Quantile) != self.quantile.is_some_and(|q| quantile(&q)) {
             let expected = "a number between 0 and 1 for a quantile, and for nothing else";
-            return Err(Invalid::new("metrics.quantile", name, expected).into());
+            let given = self.quantile.map_or("missing".to_owned(), |q| q.to_string());
+            return Err(Invalid::new("metrics.quantile", given, of(expected)).into());
         }
         if matches!(self.kind, MetricKind::Count | MetricKind::Ratio) && self.window().is_none() {
             let expected = "how long a unit's values are summed: a unit that goes on would never be done";
-            return Err(Invalid::new("metrics.window_seconds", name, expected).into());
+            return Err(Invalid::new("metrics.window_seconds", "missing", of(expected)).into());
         }
-        if self.minimum_effect.is_some_and(|e| !e.is_finite() || e <= 0.0) {
-            return Err(Invalid::new("metrics.minimum_effect", name, "a number above 0").into());
+        if let Some(effect) = self.minimum_effect.filter(|e| !e.is_finite() || *e <= 0.0) {
+            return Err(Invalid::new("metrics.minimum_effect", effect, of("a number above 0")).into());
         }
         let seconds = 1..=31_536_000;
-        if self.window().is_some_and(|window| !seconds.contains(&window)) {
-            return Err(Invalid::new("metrics.window_seconds", name, "1 to 31536000 seconds").into());
+        if let Some(window) = self.window().filter(|window| !seconds.contains(window)) {
+            return Err(Invalid::new("metrics.window_seconds", window, of("1 to 31536000 seconds")).into());
         }
         Ok(())
     }
@@ -388,7 +391,8 @@ pub enum ExperimentError {
     Arms(String),
     /// A source that the agent does not have.
     #[error(
-        "metric {metric:?} wants {source_name:?}, which neither executions nor the reward definition have"
+        "metric {metric:?} wants {source_name:?}, which neither executions nor the reward definition have; all agents have {}",
+        METRIC_SOURCES.join(", ")
     )]
     UnknownMetric {
         /// The metric.
@@ -403,7 +407,7 @@ pub enum ExperimentError {
         metric: String,
     },
     /// There is not exactly one goal.
-    #[error("an experiment has one goal metric, not {0}")]
+    #[error("an experiment has one metric with \"role\": \"goal\", not {0}")]
     Goals(usize),
     /// Another experiment may have the same units.
     #[error("units of {other} would be in both experiments")]

@@ -177,9 +177,18 @@ pub(crate) async fn authorise(
 }
 
 fn presented(headers: &HeaderMap) -> Result<&str, Problem> {
-    let missing = || Problem::new(Code::KeyMissing, "send Authorization: Bearer up_sk_...");
-    let malformed =
-        || Problem::new(Code::KeyMalformed, "the header must read Authorization: Bearer up_sk_...");
+    let missing = || {
+        Problem::new(
+            Code::KeyMissing,
+            "send the header Authorization with Bearer and a key; keys begin with up_sk_",
+        )
+    };
+    let malformed = || {
+        Problem::new(
+            Code::KeyMalformed,
+            "the header Authorization must be Bearer and a key; keys begin with up_sk_",
+        )
+    };
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| malformed())?;
     let (scheme, key) = value.split_once(' ').ok_or_else(malformed)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(key.trim()) } else { Err(malformed()) }

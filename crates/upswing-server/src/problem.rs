@@ -65,7 +65,7 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "This address does not take this method"
         "See /docs, and the Allow header of this answer.";
     KeyMissing "key_missing" UNAUTHORIZED "No key was given"
-        "Send Authorization: Bearer up_sk_...";
+        "Send the header Authorization with Bearer and a key. Keys begin with up_sk_; upswing keys create makes one.";
     KeyMalformed "key_malformed" UNAUTHORIZED "That cannot be a key"
         "A key begins with up_sk_ or up_pk_, followed by 43 characters. Look for one that was cut short.";
     KeyUnknown "key_unknown" UNAUTHORIZED "There is no such key here"
@@ -99,7 +99,7 @@ codes! {
     RunnerMissing "runner_missing" CONFLICT "Nothing is set that runs the agent's versions"
         "Set one with PUT /api/learning/agents/{agent_id}/runner.";
     GateFailed "gate_failed" CONFLICT "The version has not passed its gates"
-        "The detail names the gates. GET /api/learning/agents/{agent_id}/versions/{version}/gates says what was found.";
+        "The detail names the gates; GET /api/learning/agents/{agent_id}/versions/{version}/gates says what was found. Run them again, or override them with a reason.";
     NotFound "not_found" NOT_FOUND "There is no such thing in this organisation"
         "Check the id, and that the key is of the right organisation.";
     IdConflict "id_conflict" CONFLICT "The id is taken by something else"
@@ -143,9 +143,9 @@ codes! {
     AlreadyLive "already_live" CONFLICT "The version serves already"
         "It is the champion: there is nothing to roll out.";
     VersionRetired "version_retired" CONFLICT "The version was rolled back"
-        "Promote it by hand if it is to serve although, or make another version.";
+        "Promote it by hand if it is to serve although (upswing versions promote VERSION --agent NAME), or make another version.";
     NoChampion "no_champion" CONFLICT "There is nothing to compare the version with"
-        "Promote the version that serves now, then roll the new one out.";
+        "Promote the version that serves now (upswing versions promote VERSION --agent NAME), then roll the new one out.";
     TrafficBusy "traffic_busy" CONFLICT "Another comparison has the agent's traffic"
         "End the rollout or the experiment that the detail names.";
     RolloutState "rollout_state" CONFLICT "The rollout's state does not allow this"
@@ -327,11 +327,13 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { noun: "version", id } => Self::unknown_version(id),
             StoreError::NotFound { .. } => Self::new(Code::NotFound, detail),
             StoreError::Conflict(_) => Self::new(Code::Conflict, detail),
+            StoreError::LeaseLost => {
+                Self::new(Code::RolloutState, "somebody else has just changed it: look, and ask again")
+            }
             // What the database says may hold people's content: it stands in the log, not in the answer.
-            StoreError::Database(_)
-            | StoreError::Corrupt(_)
-            | StoreError::Configuration(_)
-            | StoreError::LeaseLost => Self::internal(&detail),
+            StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Configuration(_) => {
+                Self::internal(&detail)
+            }
         }
     }
 }

@@ -49,10 +49,21 @@ fn hash(text: &str) -> Result<[u8; 32], String> {
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let Action::Verify(args) = args.action;
     let settings = Settings::new(&ServerArgs { data: args.data.clone(), ..ServerArgs::default() })?;
+    // What is not there is not intact, and is not made either.
+    if let Some(path) = settings.database_url.strip_prefix("sqlite:")
+        && !std::path::Path::new(path).exists()
+    {
+        return Err(Failure::new(format!("there is no database {path}"))
+            .hint("--data FOLDER or --database-url URL: where the server has it"));
+    }
     let admin = Admin::open(&settings, server::now()).await?;
     let done = verify(&admin, &args).await;
     admin.close().await;
     let found = done?;
+    if found.is_empty() {
+        return Err(Failure::new("there is no organisation, and so no log to verify")
+            .hint("--data FOLDER or --database-url URL: where the server has its database"));
+    }
     if args.json {
         let logs: Vec<_> =
             found.iter().map(|(organisation, verdict)| describe(organisation, verdict)).collect();

@@ -27,8 +27,8 @@ pub(crate) struct Args {
     /// What the file holds
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Outcomes)]
     format: Format,
-    /// A running server [default: one is started for the purpose]
-    #[arg(long, value_name = "URL", env = "UPSWING_SERVER", requires = "key")]
+    /// A running server, where an agent is made for each shuffle [default: one is started for the purpose]
+    #[arg(long, value_name = "URL", requires = "key")]
     server: Option<String>,
     /// An administrator's key of that server
     #[arg(long, value_name = "KEY", env = "UPSWING_KEY", hide_env_values = true)]

@@ -1,5 +1,7 @@
 //! `upswing serve`: the server, until it is asked to stop.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use super::print_text;
@@ -44,7 +46,10 @@ fn start_logging(settings: &Settings) -> Result<(), Failure> {
         Failure::new(format!("the log filter '{}' is not understood: {error}", settings.log_filter))
             .hint("--log-filter info, or as in --log-filter warn,upswing_server=debug")
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let started = match settings.log {
         LogForm::Human => builder.try_init(),
         LogForm::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),

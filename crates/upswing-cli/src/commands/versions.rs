@@ -1,7 +1,7 @@
-//! `upswing versions`: what versions change, key by key of their canonical configurations.
+//! `upswing versions`: what versions change, key by key of their canonical configurations, and which one serves.
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{print_json, print_text, rollout};
 use crate::client::Client;
@@ -21,6 +21,32 @@ pub(crate) struct Args {
 enum Action {
     /// Show which keys of the configuration differ, and how
     Diff(Diff),
+    /// Make a version the champion, which serves where nothing else decides: at once, to everybody
+    Promote(Promote),
+}
+
+#[derive(Debug, clap::Args)]
+struct Promote {
+    /// The version, by label, id or the beginning of its id
+    version: String,
+    /// The agent, by name or id [default: the only one]
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+    /// Why; kept with the deployment and in the audit log
+    #[arg(long, value_name = "WHY", default_value = "")]
+    reason: String,
+    /// Also without having passed the agent's gates; needs a reason
+    #[arg(long = "override", requires = "reason")]
+    overriding: bool,
+    /// The server
+    #[arg(long, value_name = "URL", env = "UPSWING_SERVER", default_value = "http://127.0.0.1:8787")]
+    server: String,
+    /// An administrator's key there
+    #[arg(long, value_name = "KEY", env = "UPSWING_KEY", hide_env_values = true)]
+    key: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +71,31 @@ struct Diff {
 
 /// Asks the server and shows the answer.
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
-    let Action::Diff(diff) = args.action;
+    match args.action {
+        Action::Diff(diff) => show(diff).await,
+        Action::Promote(promote) => crown(promote).await,
+    }
+}
+
+async fn crown(asked: Promote) -> Result<(), Failure> {
+    let client = Client::new(&asked.server, &asked.key)?;
+    let agent = match &asked.agent {
+        Some(agent) => rollout::agent(&client, agent).await?,
+        None => only(&client).await?,
+    };
+    let version = rollout::version(&client, &agent, &asked.version).await?;
+    let path = format!("/api/learning/agents/{agent}/versions/{version}/promote");
+    let body = json!({ "reason": asked.reason, "override": asked.overriding });
+    let after: Value = client.post(&path, &body).await?;
+    if asked.json {
+        print_json(&after);
+    } else {
+        print_text(&format!("{} is the champion from epoch {} on\n", asked.version, after["epoch"]));
+    }
+    Ok(())
+}
+
+async fn show(diff: Diff) -> Result<(), Failure> {
     let client = Client::new(&diff.server, &diff.key)?;
     let agent = match &diff.agent {
         Some(agent) => rollout::agent(&client, agent).await?,

@@ -122,8 +122,9 @@ fn capitals(verdict: Verdict) -> String {
 fn named(text: &str, arms: &[String]) -> String {
     let mut text = text.to_owned();
     for (place, name) in arms.iter().enumerate().rev() {
-        text = text.replace(&format!("Version {place} "), &format!("'{name}' "));
-        text = text.replace(&format!("version {place}:"), &format!("'{name}':"));
+        let letter = u8::try_from(place).map_or('?', |place| char::from(b'A'.saturating_add(place)));
+        text = text.replace(&format!("Arm {letter} "), &format!("'{name}' "));
+        text = text.replace(&format!("arm {letter}:"), &format!("'{name}':"));
     }
     if let Some(control) = arms.first() {
         text = text.replace("the control", &format!("'{control}'"));
@@ -160,6 +161,6 @@ mod tests {
             ["0.1235", "12346", "1.00e-9", "0", "0.5"]
         );
         let arms = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(named("Version 1 is better than the control: x.", &arms), "'b' is better than 'a': x.");
+        assert_eq!(named("Arm B is better than the control: x.", &arms), "'b' is better than 'a': x.");
     }
 }

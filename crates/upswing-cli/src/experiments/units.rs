@@ -112,9 +112,10 @@ pub(crate) fn analysed(table: &Table, asked: &Asked) -> Result<Analysed, Failure
 fn columns(table: &Table, asked: &Asked, taken: &[Option<usize>]) -> Result<Vec<Column>, Failure> {
     let mut specs = asked.specs();
     if specs.is_empty() {
+        // A column that begins with a number holds numbers: what is none further down is a mistake, and not another kind of column.
         let numbers = |place: &usize| {
-            let filled = || table.rows.iter().filter(|row| !row.text(*place).is_empty());
-            filled().next().is_some() && filled().all(|row| row.number(*place, "").is_ok())
+            let first = table.rows.iter().find(|row| !row.text(*place).is_empty());
+            first.is_some_and(|row| row.number(*place, "").is_ok())
         };
         let free = (0..table.columns.len()).filter(|place| !taken.contains(&Some(*place)));
         specs = free
@@ -135,6 +136,13 @@ fn columns(table: &Table, asked: &Asked, taken: &[Option<usize>]) -> Result<Vec<
                 .hint(format!("--metric with one of {}", table.columns.join(", ")))
         })
     };
+    let asked_for = !asked.specs().is_empty();
+    for (spec, row) in specs.iter().flat_map(|spec| table.rows.iter().map(move |row| (spec, row))) {
+        row.number(place(&spec.name)?, &spec.name).map_err(|failure| {
+            let which = "mend it, or say with --metric NAME which columns are to be compared";
+            if asked_for { failure } else { failure.hint(which) }
+        })?;
+    }
     specs
         .into_iter()
         .map(|spec| {

@@ -210,7 +210,7 @@ impl Reader {
         let mut notes = vec![note];
         if self.undrawn > 0 {
             notes.push(format!(
-                "{} more were left out: forced, restored, shadow or the champion's, no policy drew them",
+                "{} more were left out, which no policy drew: an experiment's or a rollout's, forced, restored, shadow or the champion's",
                 self.undrawn
             ));
         }

@@ -161,6 +161,9 @@ impl Reading<'_> {
     ) -> Comparison {
         let level = Level::new(self.plan.alpha).ok();
         let shown = found.as_ref().zip(level);
+        // What has bounds cannot differ by more than they do.
+        let most = metric.outcome_bounds().map_or(f64::INFINITY, |[low, high]| high - low);
+        let within = |low: f64, high: f64| [low.max(-most), high.min(most)];
         let worse = match metric.direction {
             Direction::Increase => (Alternative::Less, Sides::TreatmentLess),
             Direction::Decrease => (Alternative::Greater, Sides::TreatmentGreater),
@@ -177,19 +180,19 @@ impl Reading<'_> {
                 ),
                 None => (two.p_value, harm.p_value, None),
             };
-            let interval = [two.interval.low, two.interval.high];
+            let interval = within(two.interval.low, two.interval.high);
             Some(Sequential { interval, p_value, adjusted_p_value: p_value, e_value, harm_p_value })
         });
         let fixed_horizon = shown
             .and_then(|(found, level)| fixed::infer(found, level, Alternative::TwoSided).ok())
             .map(|Inference { interval, p_value }| FixedHorizon {
-                interval: [interval.low, interval.high],
+                interval: within(interval.low, interval.high),
                 p_value,
             });
         let bayesian = shown
             .and_then(|(found, level)| bayes::posterior(found, bayes::Prior::Flat, level).ok())
             .map(|posterior| {
-                let interval = [posterior.interval.low, posterior.interval.high];
+                let interval = within(posterior.interval.low, posterior.interval.high);
                 let above = posterior.probability_above_zero;
                 match metric.direction {
                     Direction::Increase => {

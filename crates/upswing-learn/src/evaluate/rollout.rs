@@ -19,6 +19,11 @@ pub fn judge(plan: &ExperimentPlan, tally: &Tally) -> Judgement {
 /// the rollout as a whole; what that costs either is `ln 2` of log evidence. O(metrics).
 pub fn judge_after(plan: &ExperimentPlan, tally: &Tally, shadow: Option<ShadowFindings>) -> Judgement {
     let streams = || plan.metrics.iter().zip(&tally.metrics);
+    let units = |tally: &MetricTally, arm: usize| {
+        tally.arms.get(arm).map_or(0, |arm| u64::try_from(arm.sums.n).unwrap_or(0))
+    };
+    // Where only one of the two versions says anything there is nothing to compare, however bad it looks.
+    let is_silent = |tally: &MetricTally| units(tally, 0) == 0 || units(tally, 1) == 0;
     let guardrails = streams().filter(|(metric, _)| metric.role == MetricRole::Guardrail);
     let evidence: Vec<(&str, f64)> = guardrails
         .clone()
@@ -27,7 +32,7 @@ pub fn judge_after(plan: &ExperimentPlan, tally: &Tally, shadow: Option<ShadowFi
                 Direction::Increase => Sides::TreatmentLess,
                 Direction::Decrease => Sides::TreatmentGreater,
             };
-            let test = tally.pairs.first().and_then(|pair| pair.test.as_ref());
+            let test = tally.pairs.first().filter(|_| !is_silent(tally)).and_then(|pair| pair.test.as_ref());
             (metric.name.as_str(), test.map_or(0.0, |test| test.log_e(worse)))
         })
         .collect();
@@ -52,10 +57,7 @@ pub fn judge_after(plan: &ExperimentPlan, tally: &Tally, shadow: Option<ShadowFi
         .filter(|(_, tally)| !proven(tally))
         .map(|(metric, _)| metric.name.clone())
         .collect::<Vec<_>>();
-    let units = |tally: &MetricTally, arm: usize| {
-        tally.arms.get(arm).map_or(0, |arm| u64::try_from(arm.sums.n).unwrap_or(0))
-    };
-    let silent = streams().find(|(_, tally)| units(tally, 0) == 0 || units(tally, 1) == 0);
+    let silent = streams().find(|(_, tally)| is_silent(tally));
     let least = |arm: usize| guardrails.clone().map(|(_, tally)| units(tally, arm)).min().unwrap_or(0);
     Judgement {
         harm,

@@ -36,7 +36,10 @@ pub(super) fn compare(plan: &ExperimentPlan, metric: &ExperimentMetric, comparis
     let evidence = match sequential.e_value {
         Some(e) if e >= 1e4 => format!("the evidence is {e:.0e} to 1"),
         Some(e) => format!("the evidence is {e:.1} to 1"),
-        None => format!("p = {:.2e} at any look", sequential.adjusted_p_value),
+        None if sequential.adjusted_p_value < 1e-4 => {
+            format!("p = {:.1e} at any look", sequential.adjusted_p_value)
+        }
+        None => format!("p = {} at any look", number(sequential.adjusted_p_value)),
     };
     let [low, high] = sequential.interval;
     let matters = metric.minimum_effect;
@@ -59,6 +62,11 @@ fn in_words(metric: &ExperimentMetric, comparison: &Comparison) -> String {
     let relative =
         comparison.relative_effect.map_or(String::new(), |relative| format!(" ({:+.1} %)", relative * 100.0));
     format!("{} is {}{} {way}", metric.name, number(effect.abs()), relative)
+}
+
+/// What people call an arm: the control is A.
+fn letter(arm: usize) -> char {
+    u8::try_from(arm).map_or('?', |arm| char::from(b'A'.saturating_add(arm)))
 }
 
 /// A number as people read it: four significant digits.
@@ -123,7 +131,7 @@ pub(super) fn conclude(
     if let Some(best) = best {
         results.verdict = Verdict::Better;
         results.winner = Some(best.treatment);
-        results.summary = format!("Version {} is better than the control: {}.", best.treatment, best.why);
+        results.summary = format!("Arm {} is better than the control: {}.", letter(best.treatment), best.why);
     } else if goal.comparisons.iter().all(|c| c.verdict == Verdict::Worse || is_harmed(c.treatment)) {
         results.verdict = Verdict::Worse;
         results.winner = Some(0);
@@ -167,7 +175,7 @@ fn named(plan: &ExperimentPlan, comparison: &Comparison) -> String {
     if plan.arms.len() == 2 {
         comparison.why.clone()
     } else {
-        format!("version {}: {}", comparison.treatment, comparison.why)
+        format!("arm {}: {}", letter(comparison.treatment), comparison.why)
     }
 }
 

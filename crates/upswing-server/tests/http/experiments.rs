@@ -106,7 +106,7 @@ async fn a_better_version_is_found_and_said_so_in_words() {
         let found = world.results(&id).await;
         let results = &found["results"];
         assert_eq!((&results["verdict"], &results["winner"]), (&json!("better"), &json!(1)), "{results}");
-        assert!(results["summary"].as_str().unwrap().starts_with("Version 1 is better"), "{results}");
+        assert!(results["summary"].as_str().unwrap().starts_with("Arm B is better"), "{results}");
         assert_eq!(results["exposed"], json!([served["direct"], served["steps"]]));
         let comparison = &results["metrics"][0]["comparisons"][0];
         assert!(comparison["sequential"]["e_value"].as_f64().unwrap() > 20.0, "{comparison}");

@@ -319,3 +319,32 @@ async fn what_a_version_changes_is_shown() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_has_not_passed_meets_no_traffic_in_any_way() {
+    on_both("what_has_not_passed_meets_no_traffic_in_any_way", async |world| {
+        let promote = world.agent_path(&format!("/versions/{}/promote", world.versions[0]));
+        world.post(&promote, &json!({})).await.expect(200);
+        set(world, json!({"order": ["approval"]})).await;
+        let versions = world.agent_path("/versions");
+        let body = json!({"label": "new", "config": {"template": "new"}});
+        let made = world.post(&versions, &body).await.expect(201);
+        assert_eq!(made["eligible"], false, "{made}");
+        let asked = json!({"label": "asked", "config": {"template": "asked"}, "eligible": true});
+        world.post(&versions, &asked).await.problem(409, "gate_failed");
+        let safe = world.agent_path("/safe-version");
+        world.put(&safe, &json!({"version": made["version"]})).await.problem(409, "gate_failed");
+        let arms = json!([{"version": world.versions[0]}, {"version": made["version"]}]);
+        let metrics = json!([{"name": "reward", "kind": "mean", "role": "goal"}]);
+        let body = json!({"name": "e", "agent_id": world.agent, "arms": arms, "metrics": metrics});
+        let experiment = world.post("/api/learning/experiments", &body).await.expect(201);
+        let start = format!("/api/learning/experiments/{}/start", experiment["id"].as_str().unwrap());
+        world.post(&start, &json!({})).await.problem(409, "gate_failed");
+
+        approve(world, made["version"].as_str().unwrap(), &world.admin).await.expect(200);
+        run(world, made["version"].as_str().unwrap()).await.expect(200);
+        world.put(&safe, &json!({"version": made["version"]})).await.expect(200);
+        world.post(&start, &json!({})).await.expect(200);
+    })
+    .await;
+}

@@ -330,3 +330,46 @@ async fn a_failed_gate_stands_before_traffic_unless_somebody_overrules_it() {
     )
     .await;
 }
+
+/// Whoever rolls a version back means everything that serves it.
+#[tokio::test]
+async fn what_is_rolled_back_by_hand_is_served_by_nothing() {
+    on_both_with_clock("what_is_rolled_back_by_hand_is_served_by_nothing", async |world, clock| {
+        let of_one = |rest: &str| world.agent_path(&format!("/versions/{}{rest}", world.versions[1]));
+        let rollout = world.rollout(&quick()).await;
+        let safe = world.agent_path("/safe-version");
+        world.put(&safe, &json!({"version": world.versions[1]})).await.expect(200);
+        let served_by_nothing = async || {
+            for _ in 0..40 {
+                assert_eq!(world.decide(&json!({})).await["version"], json!(world.versions[0]));
+            }
+        };
+        world.post(&of_one("/rollback"), &json!({"reason": "it leaks"})).await.expect(200);
+        served_by_nothing().await;
+        let ended = world.get(&rollout_path(&rollout["id"], "")).await.expect(200);
+        assert_eq!((&ended["state"], &ended["weight"]), (&json!("rolled_back"), &json!(0.0)), "{ended}");
+        let record = world.get(&rollout_path(&rollout["id"], "/record")).await.expect(200);
+        let last = record["decisions"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["kind"], "roll_back");
+        assert!(last["why"].as_str().unwrap().contains("by hand: it leaks"), "{last}");
+        assert!(world.get(&world.agent_path("/config")).await.expect(200)["safe_version"].is_null());
+        // Neither time nor traffic brings it back.
+        clock.advance_seconds(3_600);
+        world.traffic(0, 40, |_, _| (false, 1.0)).await;
+        served_by_nothing().await;
+
+        world.put(&safe, &json!({"version": world.versions[1]})).await.problem(409, "version_retired");
+        let metrics = json!([{"name": "reward", "kind": "mean", "role": "goal"}]);
+        let experiment = world.experiment(&json!({"metrics": metrics})).await;
+        let path = format!("/api/learning/experiments/{experiment}");
+        world.post(&format!("{path}/start"), &json!({})).await.problem(409, "version_retired");
+
+        world.post(&of_one("/promote"), &json!({"reason": "mended"})).await.expect(200);
+        world.live().await;
+        world.post(&format!("{path}/start"), &json!({})).await.expect(200);
+        world.post(&of_one("/rollback"), &json!({})).await.expect(200);
+        served_by_nothing().await;
+        assert_eq!(world.get(&path).await.expect(200)["status"], "stopped");
+    })
+    .await;
+}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 use upswing_domain::{
     Agent, AgentId, AgentName, Experiment, ExperimentStatus, OrganisationId, PolicyConfig, Position,
-    RewardDefinition, Timestamp, Version, VersionId,
+    RewardDefinition, RolloutError, Timestamp, Version, VersionId,
 };
 
 use super::deployment::{self, Change};
@@ -111,6 +111,12 @@ pub(crate) async fn set_safe_version(
     agent: AgentId,
     version: Option<VersionId>,
 ) -> Result<AgentState, StoreError> {
+    connection.advance(actor.organisation, 0).await?;
+    if let Some(version) = version
+        && rollout::retired(connection, actor.organisation, agent, version).await?
+    {
+        return Err(RolloutError::Retired(version).into());
+    }
     let sql = "UPDATE agent SET safe_version = $3 WHERE organisation = $1 AND id = $2";
     let values = vec![actor.organisation.into(), agent.into(), version.into()];
     if connection.execute(sql, values).await? == 0 {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use upswing_domain::{AgentId, OrganisationId, Position, VersionId};
 
-use super::agent;
+use super::{agent, rollout};
 use crate::collect::rows;
 use crate::engine::Connection;
 use crate::platform::audit;
@@ -85,6 +85,8 @@ pub(crate) async fn promote(
     version: VersionId,
     reason: &str,
 ) -> Result<AgentState, StoreError> {
+    // The first lock of everything that changes what is served, in whatever order it touches the rest.
+    connection.advance(actor.organisation, 0).await?;
     set_eligible(connection, actor.organisation, id, version, true).await?;
     set_champion(connection, actor.organisation, id, Some(version)).await?;
     let details = json!({ "agent": id, "reason": reason });
@@ -93,8 +95,8 @@ pub(crate) async fn promote(
     agent::required(connection, actor.organisation, id).await
 }
 
-/// Takes a version out of every policy. If it was the champion, the latest earlier champion that may still serve
-/// takes its place, or none.
+/// Takes a version out of everything that serves it: policies, a rollout of it or against it, experiments with it, and its place
+/// as the safe version. If it was the champion, the latest earlier champion that may still serve takes its place, or none.
 pub(crate) async fn roll_back(
     connection: &mut Connection,
     actor: &Actor,
@@ -103,8 +105,13 @@ pub(crate) async fn roll_back(
     reason: &str,
 ) -> Result<AgentState, StoreError> {
     let organisation = actor.organisation;
+    connection.advance(organisation, 0).await?;
     set_eligible(connection, organisation, id, version, false).await?;
     let state = agent::required(connection, organisation, id).await?;
+    rollout::end_with(connection, actor, &state, version, reason).await?;
+    let sql =
+        "UPDATE agent SET safe_version = NULL WHERE organisation = $1 AND id = $2 AND safe_version = $3";
+    connection.execute(sql, vec![organisation.into(), id.into(), version.into()]).await?;
     if state.agent.champion == Some(version) {
         let sql = "SELECT champion FROM deployment WHERE organisation = $1 AND agent = $2 AND champion IS NOT NULL \
                    ORDER BY epoch DESC";

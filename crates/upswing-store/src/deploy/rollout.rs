@@ -13,7 +13,7 @@ use crate::engine::Connection;
 use crate::evaluate::experiment;
 use crate::platform::audit;
 use crate::value::{Row, Value};
-use crate::{Actor, RolloutTransition, StoreError};
+use crate::{Actor, AgentState, RolloutTransition, StoreError};
 
 /// Begins a rollout at its first step.
 pub(crate) async fn start(
@@ -58,8 +58,43 @@ pub(crate) async fn start(
     required(connection, organisation, rollout.id).await
 }
 
+/// Ends what serves a version that is rolled back by hand: a rollout of it, or one that compares another version with it, and
+/// experiments with it as an arm. Otherwise they would go on serving it, and a rollout could promote it by rule.
+pub(crate) async fn end_with(
+    connection: &mut Connection,
+    actor: &Actor,
+    state: &AgentState,
+    version: upswing_domain::VersionId,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let organisation = actor.organisation;
+    for rollout in state.rollouts.iter().filter(|r| r.version == version || r.previous == version) {
+        let why = match rollout.version == version {
+            true => "the version was rolled back by hand",
+            false => "the version that it is compared with was rolled back by hand",
+        };
+        let transition = Transition::RollBack { why: why.to_owned() };
+        let ended = transition.from(rollout.state)?;
+        let next = Rollout { state: ended, revision: rollout.revision + 1, ..rollout.clone() };
+        experiment::end(connection, organisation, ExperimentId(rollout.id.0), actor.now).await?;
+        save(connection, organisation, &next).await?;
+        remember(connection, actor, &next, &transition, &json!({ "rolled_back": version }), reason).await?;
+    }
+    let with_it = |e: &&Experiment| {
+        e.plan.rollout.is_none()
+            && e.status != ExperimentStatus::Stopped
+            && e.plan.arms.iter().any(|arm| arm.version == version)
+    };
+    for running in state.experiments.iter().filter(with_it) {
+        experiment::end(connection, organisation, running.id, actor.now).await?;
+        let note = json!({ "agent": running.agent, "note": { "rolled_back": version, "reason": reason } });
+        audit::record(connection, actor, "experiment.stop", running.id, note).await?;
+    }
+    Ok(())
+}
+
 /// Whether a version was rolled back and not promoted since.
-async fn retired(
+pub(crate) async fn retired(
     connection: &mut Connection,
     organisation: OrganisationId,
     agent: AgentId,
@@ -170,6 +205,8 @@ pub(crate) async fn transition(
         }
         Transition::RollBack { why } => {
             experiment::end(connection, organisation, experiment, actor.now).await?;
+            // Over before its version is taken out, which ends what still serves it.
+            save(connection, organisation, &next).await?;
             deployment::roll_back(connection, actor, next.agent, next.version, why).await?;
         }
     }

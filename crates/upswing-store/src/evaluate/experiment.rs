@@ -6,11 +6,12 @@ use serde_json::json;
 use upswing_domain::assignment::Split;
 use upswing_domain::{
     AgentId, Allocation, Experiment, ExperimentAction, ExperimentError, ExperimentId, ExperimentStatus,
-    OrganisationId, Timestamp, check_split,
+    OrganisationId, RolloutError, Timestamp, check_split,
 };
 
 use super::ExperimentLook;
 use crate::collect::rows;
+use crate::deploy::rollout;
 use crate::engine::Connection;
 use crate::platform::audit;
 use crate::value::{Row, Value};
@@ -102,6 +103,11 @@ pub(crate) async fn act(
     let experiment = required(connection, organisation, id).await?;
     let status = experiment.status.after(action)?;
     if status == ExperimentStatus::Running {
+        for arm in &experiment.plan.arms {
+            if rollout::retired(connection, organisation, experiment.agent, arm.version).await? {
+                return Err(RolloutError::Retired(arm.version).into());
+            }
+        }
         check_layers(connection, organisation, &experiment).await?;
     }
     let started = experiment.started_at.or((status == ExperimentStatus::Running).then_some(actor.now));

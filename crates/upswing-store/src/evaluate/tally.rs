@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use upswing_domain::{
-    AgentId, ExperimentId, FeedbackType, OrganisationId, Position, Pseudonym, Reward, Timestamp,
+    AgentId, ExperimentId, FeedbackType, METRIC_SOURCES, OrganisationId, Position, Pseudonym, Reward,
+    Timestamp,
 };
 
 use super::{ExperimentChanges, ExperimentEvent, ExperimentPiece, ExperimentProgress, Happened};
@@ -177,7 +178,9 @@ fn said(
     if let Some(satisfied) = kind.satisfied(rating) {
         happened.extend(value("satisfied", f64::from(u8::from(satisfied))));
     }
-    happened.extend(metrics.iter().flat_map(|(name, number)| value(name, *number)));
+    // What executions measure, and what follows from all feedback together, nobody can say by naming it.
+    let own = metrics.iter().filter(|(name, _)| !METRIC_SOURCES.contains(&name.as_str()));
+    happened.extend(own.flat_map(|(name, number)| value(name, *number)));
 }
 
 fn rewarded(rewards: [Option<Reward>; 2], happened: &mut Vec<Happened>) {

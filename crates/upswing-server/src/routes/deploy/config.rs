@@ -11,12 +11,13 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use upswing_domain::{RolloutState, VersionId};
+use upswing_domain::{Permission, RolloutState, VersionId};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{App, Shared};
-use crate::auth::Caller;
+use crate::auth::{Caller, authorise};
+use crate::gates;
 use crate::problem::{Code, Problem, Problems};
 use crate::registry::{AgentEntry, Arm};
 use crate::routes::deploy::agents::{self, AgentResponse};
@@ -166,9 +167,13 @@ pub(crate) async fn follow(
     State(app): State<Shared>,
     caller: Caller,
     Path(id): Path<Uuid>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let agent = agents::find(&app, &caller, id)?;
+    let mut key = HeaderMap::new();
+    key.extend(headers.get(header::AUTHORIZATION).map(|key| (header::AUTHORIZATION, key.clone())));
     let following = Following {
+        key,
         changed: app.registry.changed(),
         stop: app.http_stop.stop_signal(),
         app: Arc::clone(&app),
@@ -185,6 +190,8 @@ pub(crate) async fn follow(
 /// One application that follows an agent.
 struct Following {
     app: Shared,
+    /// With what it asked: a key that is revoked or has expired hears no more.
+    key: HeaderMap,
     agent: Arc<AgentEntry>,
     changed: tokio::sync::watch::Receiver<u64>,
     stop: crate::runtime::tasks::Stop,
@@ -195,7 +202,9 @@ impl Following {
     /// The next change; nothing when the server stops or cannot confirm what it would say.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if confirmed(&self.app).is_err() {
+            if confirmed(&self.app).is_err()
+                || authorise(&self.app, &self.key, Permission::Read).await.is_err()
+            {
                 return None;
             }
             self.changed.borrow_and_update();
@@ -235,6 +244,9 @@ pub(crate) async fn set_safe_version(
         && agent.serving().arm(version).is_none()
     {
         return Err(Problem::unknown_version(version).about("version"));
+    }
+    if let Some(version) = request.version.filter(|v| agent.serving().state.agent.champion != Some(*v)) {
+        gates::require(&app, caller.organisation(), agent.id, version).await?;
     }
     let state = app.store.set_safe_version(caller.actor(app.now()), agent.id, request.version).await?;
     app.registry.reload_agent(&app.store, caller.organisation(), agent.id).await?;

@@ -308,7 +308,7 @@ fn reasonable(reason: &str) -> Result<(), Problem> {
 }
 
 /// How often somebody's decision is made again when a rule was quicker.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 20;
 
 async fn make(
     app: &App,
@@ -473,7 +473,15 @@ pub(crate) async fn record(
     let record = DecisionRecordResponse { rollout, changed, decisions, evidence, links };
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/html") && !accepts.contains("application/json") {
-        let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+        let html = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (
+                header::CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+            ),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ];
         return Ok((html, page(&record)).into_response());
     }
     Ok(Json(record).into_response())
@@ -556,7 +564,7 @@ fn page(record: &DecisionRecordResponse) -> String {
         "<!doctype html><html lang=en><meta charset=utf-8><title>Rollout {id}</title><style>body{{font:16px/1.5 \
          system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem}}table{{border-collapse:collapse;width:100%}}td,th{{\
          border-bottom:1px solid #ccc;padding:.4rem;text-align:left;vertical-align:top}}code{{font-size:.8rem;\
-         overflow-wrap:anywhere}}</style><h1>Version {version}: {state}</h1><p>{reason}</p><p>It was compared with \
+         overflow-wrap:anywhere}}h1,p,td{{overflow-wrap:anywhere}}h1{{font-size:1.5rem}}</style><h1>Version {version}: {state}</h1><p>{reason}</p><p>It was compared with \
          {previous}. Its share of the traffic is {weight:.0} %.</p><h2>What changed</h2><table><tr><th>Key<th>Before<th>After\
          </tr>{changed}</table><h2>What was decided</h2><table><tr><th>When<th>What<th>Step<th>Why<th>Who<th>On which \
          evidence</tr>{rows}</table>{evidence}</html>",

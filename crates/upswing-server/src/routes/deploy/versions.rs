@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::app::Shared;
 use crate::auth::Caller;
-use crate::problem::{Problem, Problems};
+use crate::gates;
+use crate::problem::{Code, Problem, Problems};
 use crate::routes::deploy::agents;
 use crate::wire::json::{Json, Params, Path, Vetted};
 use crate::wire::page::PageParams;
@@ -30,14 +31,8 @@ pub(crate) struct AddVersionRequest {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     parents: Vec<VersionId>,
-    /// Whether policies may serve it; `true` unless given.
-    #[serde(default = "yes")]
-    #[schema(default = true)]
-    eligible: bool,
-}
-
-fn yes() -> bool {
-    true
+    /// Whether policies may serve it. Unless given: yes, except where the agent has gates, which it has to pass first.
+    eligible: Option<bool>,
 }
 
 /// A version.
@@ -121,13 +116,21 @@ pub(crate) async fn add(
             return Err(Problem::unknown_version(unknown).about("parents"));
         }
     }
+    // What has to pass gates meets no traffic before it has.
+    let open = gates::require(&app, caller.organisation(), agent.id, version).await;
+    let eligible = match (request.eligible, open) {
+        (Some(true), Err(problem)) => return Err(problem.about("eligible")),
+        (None, Err(problem)) if problem.code == Code::GateFailed => false,
+        (None, Err(problem)) => return Err(problem),
+        (asked, _) => asked.unwrap_or(true),
+    };
     let version = Version {
         id: version,
         agent: agent.id,
         label: request.label,
         config,
         parents: request.parents,
-        eligible: request.eligible,
+        eligible,
         created_at: now,
     };
     let id = version.id;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::app::{App, Shared};
 use crate::auth::Caller;
+use crate::gates;
 use crate::jobs::experiments::current;
 use crate::problem::{Code, Problem, Problems};
 use crate::registry::AgentEntry;
@@ -484,7 +485,15 @@ async fn act(
     note: serde_json::Value,
 ) -> Result<Json<ExperimentActedResponse>, Problem> {
     let organisation = caller.organisation();
-    let id = find(app, organisation, id).await?.id;
+    let found = find(app, organisation, id).await?;
+    let id = found.id;
+    if action == ExperimentAction::Start {
+        let champion =
+            app.registry.agent(organisation, found.agent).and_then(|a| a.serving().state.agent.champion);
+        for arm in found.plan.arms.iter().filter(|arm| Some(arm.version) != champion) {
+            gates::require(app, organisation, found.agent, arm.version).await?;
+        }
+    }
     let experiment = app.store.act_on_experiment(caller.actor(app.now()), id, action, note).await?;
     app.registry.reload_agent(&app.store, organisation, experiment.agent).await?;
     let status = experiment.status.name();
