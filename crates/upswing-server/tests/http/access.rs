@@ -144,7 +144,7 @@ pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
     let stream = api(&format!("agents/{}/config/stream", Uuid::nil()));
     call("GET", "/api/learning/agents/{agent_id}/config/stream", stream, None, 404, 404);
     let route = "/api/learning/agents/{agent_id}/safe-version";
-    call("PUT", route, of("/safe-version"), Some(json!({"version": version})), 200, 404);
+    call("PUT", route, of("/safe-version"), Some(json!({"version": null})), 200, 404);
     let rolled = json!({"version": world.versions[1]});
     // Nothing is live: every administrator of the organisation hears so.
     call("POST", "/api/learning/agents/{agent_id}/rollouts", of("/rollouts"), Some(rolled), 409, 404);
