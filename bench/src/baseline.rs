@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use axum::http::{HeaderValue, header};
-use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,14 +51,10 @@ async fn serve(args: Args) -> Result<()> {
         .doing("the middleware")?;
     let listener = TcpListener::bind("127.0.0.1:0").await.doing("listening")?;
     println!("http://{}", listener.local_addr().doing("listening")?);
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     let mut stop = signal(SignalKind::terminate()).doing("waiting for the end")?;
     let stopped = async move {
         stop.recv().await;
     };
-    tokio::select! {
-        served = async { axum::serve(listener, router).await } => served.doing("serving")?,
-        () = stopped => {}
-    }
+    upswing_server::serve(listener, router, stopped).await;
     std::fs::remove_dir_all(folder).doing("removing a folder")
 }

@@ -29,6 +29,7 @@ pub use problem::{Code, Problem, ProblemResponse};
 pub use routes::read_collected;
 pub use routes::{RouteInfo, openapi, routes};
 pub use runtime::clock::{Clock, ManualClock, SystemClock};
+pub use runtime::connections::serve;
 pub use server::{Config, ExperimentDefaults, Runners, Server, StageFault, StartError};
 
 /// A router with one more route behind the gate of the API's own, and nothing else of a server: what a benchmark compares

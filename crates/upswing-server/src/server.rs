@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use upswing_domain::{ConsentRule, OrganisationId};
@@ -20,7 +19,7 @@ use crate::registry::Registry;
 use crate::routes;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::tasks::Tasks;
-use crate::runtime::{ids, shutdown};
+use crate::runtime::{connections, ids, shutdown};
 
 /// Makes a stage of a stream window fail: the stage's name and how often the window was tried before go in.
 pub type StageFault = dyn Fn(&str, i64) -> Result<(), String> + Send + Sync;
@@ -270,17 +269,8 @@ impl Server {
         app.tasks.spawn("changes", jobs::follow::hear(Arc::clone(&app)));
         let router = routes::router(&app);
         let mut stop = app.http_stop.stop_signal();
-        // An answer is written in one piece: waiting to fill a packet would only delay it.
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY");
-            }
-        });
         app.http_stop.spawn("http", async move {
-            let until = async move { stop.requested().await };
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
-                tracing::error!(%error, "the server ended");
-            }
+            connections::serve(listener, router, async move { stop.requested().await }).await;
         });
         tracing::info!(%address, "listening");
         Ok(Self { address, app })

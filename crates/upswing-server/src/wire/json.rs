@@ -1,5 +1,7 @@
 //! Bodies and parameters, and what is wrong with them.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
@@ -162,12 +164,19 @@ async fn read_json(request: Request) -> Result<Bytes, Problem> {
     read(request.into_body()).await
 }
 
+/// How long the next piece of a body may take.
+const STALL: Duration = Duration::from_secs(30);
+
 /// Reads a body up to [`MAX_BODY`].
 pub(crate) async fn read(mut body: Body) -> Result<Bytes, Problem> {
     let mut first: Option<Bytes> = None;
     let mut joined: Vec<u8> = Vec::new();
     let mut length = 0_usize;
-    while let Some(frame) = body.frame().await {
+    let stalled = |_| {
+        let detail = format!("the body is not complete, and nothing more came for {} s", STALL.as_secs());
+        Problem::new(Code::MalformedJson, detail)
+    };
+    while let Some(frame) = tokio::time::timeout(STALL, body.frame()).await.map_err(stalled)? {
         let frame = frame.map_err(|error| {
             Problem::new(Code::MalformedJson, format!("the body ended before it was complete: {error}"))
         })?;
