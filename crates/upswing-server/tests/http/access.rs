@@ -28,12 +28,23 @@ pub(crate) struct Things<'a> {
     pub(crate) record: String,
     pub(crate) spare_key: String,
     pub(crate) experiment: String,
+    /// One that no experiment compares: it is promoted and rolled back.
+    pub(crate) version: String,
+}
+
+impl World {
+    /// A version more, which nothing compares.
+    pub(crate) async fn spare_version(&self) -> String {
+        let body = json!({"label": "spare", "config": {"template": "spare"}, "eligible": false});
+        let made = self.post(&self.agent_path("/versions"), &body).await.expect(201);
+        made["version"].as_str().unwrap().to_owned()
+    }
 }
 
 /// One call of every route.
 pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
-    let Things { world, execution, feedback, spare_key, .. } = things;
-    let (agent, version) = (&world.agent, &world.versions[0]);
+    let Things { world, execution, feedback, spare_key, version, .. } = things;
+    let agent = &world.agent;
     let mut calls = Vec::new();
     let mut call = |method, route: &'static str, path: String, body: Option<Value>, own, other| {
         calls.push(Call { method, route, path, body, own, other });
@@ -127,7 +138,8 @@ pub(crate) fn calls(things: &Things<'_>) -> Vec<Call> {
     call("GET", route, api(&format!("datasets/{}", "0".repeat(64))), None, 404, 404);
     let runner = json!({"type": "http", "url": "https://runner.example.com/run"});
     call("PUT", "/api/learning/agents/{agent_id}/runner", of("/runner"), Some(runner), 200, 404);
-    let gates = json!({"order": ["off_policy", "approval"]});
+    // None: what follows is not to wait for them.
+    let gates = json!({"order": []});
     call("PUT", "/api/learning/agents/{agent_id}/gates", of("/gates"), Some(gates), 200, 404);
     call("GET", "/api/learning/agents/{agent_id}/gates", of("/gates"), None, 200, 404);
     let of_version = |rest: &str| of(&format!("/versions/{version}/{rest}"));
@@ -238,7 +250,8 @@ async fn every_route_asks_every_kind_of_key_for_its_permission() {
         let path =
             format!("/api/learning/records/performance?agent_id={}&execution_id={execution}", world.agent);
         let record = world.post(&path, &record).await.expect(201)["id"].as_str().unwrap().to_owned();
-        let calls = calls(&Things { world, execution, feedback, record, spare_key, experiment });
+        let version = world.spare_version().await;
+        let calls = calls(&Things { world, execution, feedback, record, spare_key, experiment, version });
 
         let routes = routes();
         for route in &routes {

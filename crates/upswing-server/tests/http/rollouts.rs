@@ -39,7 +39,15 @@ impl World {
     }
 
     pub(crate) async fn come_to(&self, id: &Value, state: &str) -> Value {
-        self.until(&rollout_path(id, ""), |rollout| rollout["state"] == state).await
+        let rollout = self.until(&rollout_path(id, ""), |rollout| rollout["state"] == state).await;
+        // It is written down first, and served a moment later.
+        let serves = |config: &Value| match state {
+            "promoted" => config["champion"]["version"] == rollout["version"],
+            "rolled_back" => config["rollout"].is_null(),
+            _ => true,
+        };
+        self.until(&self.agent_path("/config"), serves).await;
+        rollout
     }
 }
 

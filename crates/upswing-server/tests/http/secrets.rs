@@ -120,7 +120,8 @@ async fn things(world: &World) -> Vec<Call> {
     let feedback = world.reward(&json!(execution), 1.0).await["id"].as_str().unwrap().to_owned();
     let spare_key = world.key(world.organisation, Role::Member, None).await.1.to_string();
     let experiment = world.experiment(&json!({})).await;
-    calls(&Things { world, execution, feedback, record: String::new(), spare_key, experiment })
+    let version = world.spare_version().await;
+    calls(&Things { world, execution, feedback, record: String::new(), spare_key, experiment, version })
 }
 
 #[tokio::test]
