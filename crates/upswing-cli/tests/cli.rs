@@ -86,6 +86,10 @@ fn keys_are_made_listed_and_revoked() {
 #[test]
 fn a_changed_audit_log_is_found() {
     let folder = tempfile::tempdir().unwrap();
+    // What is not there is not intact, and asking does not make it.
+    let nothing = fail(folder.path(), &["audit", "verify"]);
+    assert!(nothing.contains("there is no database") && nothing.contains("--data FOLDER"), "{nothing}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     succeed(folder.path(), &["init"]);
     succeed(folder.path(), &["keys", "create"]);
     fn verify<'a>(more: &[&'a str]) -> Vec<&'a str> {

@@ -107,6 +107,11 @@ fn sums_come_to_the_same_numbers_and_say_what_they_lack() {
 #[test]
 fn complaints_name_the_line_the_column_and_what_to_type() {
     let folder = folder();
+    let mixed = "arm,revenue,converted\na,1.5,1\nb,2.5,no\n";
+    std::fs::write(folder.path().join("mixed.csv"), mixed).unwrap();
+    let complaint = fail(folder.path(), &["experiments", "analyze", "mixed.csv"]);
+    assert!(complaint.contains("line 3, column 'converted': 'no' is not a number"), "{complaint}");
+    assert!(complaint.contains("next: mend it, or say with --metric NAME"), "{complaint}");
     for (text, arguments, expected) in [
         ("arm,y\na,1\nb,x\n", &["--metric", "y:mean"][..], "line 3, column 'y': 'x' is not a number"),
         ("arm,y\na,1\nb\n", &[][..], "line 3: 1 values"),

@@ -197,6 +197,19 @@ async fn versions_are_compared_key_by_key() {
 }
 
 #[tokio::test]
+async fn a_version_is_made_the_champion() {
+    let stage = Stage::new().await;
+    let second = ["versions", "promote", "second", "--agent", "answers", "--reason", "it is kinder"];
+    let crowned = stage.run(&second);
+    assert!(crowned.starts_with("second is the champion from epoch "), "{crowned}");
+    let agent = stage.json(&["versions", "promote", "first"]);
+    assert!(agent["champion"].is_string() && agent["name"] == "answers", "{agent}");
+    // What the server advises stands below what it refused.
+    let live = stage.fail(&["rollout", "start", "answers", "first"]);
+    assert!(live.contains("(already_live)") && live.contains("\n  next: "), "{live}");
+}
+
+#[tokio::test]
 async fn complaints_say_what_to_type_next() {
     let stage = Stage::new().await;
     for words in [

@@ -37,17 +37,18 @@ enum Action {
     Rollback(Move),
 }
 
+/// Which server, with which key, and how the answer is shown.
 #[derive(Debug, clap::Args)]
-struct Where {
+pub(super) struct Where {
     /// The server
     #[arg(long, value_name = "URL", env = "UPSWING_SERVER", default_value = "http://127.0.0.1:8787")]
-    server: String,
-    /// An administrator's key there
+    pub(super) server: String,
+    /// A key there: an administrator's, where something changes
     #[arg(long, value_name = "KEY", env = "UPSWING_KEY", hide_env_values = true)]
-    key: String,
+    pub(super) key: String,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -38,15 +38,8 @@ struct Promote {
     /// Also without having passed the agent's gates; needs a reason
     #[arg(long = "override", requires = "reason")]
     overriding: bool,
-    /// The server
-    #[arg(long, value_name = "URL", env = "UPSWING_SERVER", default_value = "http://127.0.0.1:8787")]
-    server: String,
-    /// An administrator's key there
-    #[arg(long, value_name = "KEY", env = "UPSWING_KEY", hide_env_values = true)]
-    key: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    at: rollout::Where,
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,15 +51,8 @@ struct Diff {
     /// The agent, by name or id [default: the only one]
     #[arg(long, value_name = "AGENT")]
     agent: Option<String>,
-    /// The server
-    #[arg(long, value_name = "URL", env = "UPSWING_SERVER", default_value = "http://127.0.0.1:8787")]
-    server: String,
-    /// A key there that may read
-    #[arg(long, value_name = "KEY", env = "UPSWING_KEY", hide_env_values = true)]
-    key: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    at: rollout::Where,
 }
 
 /// Asks the server and shows the answer.
@@ -78,16 +64,13 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn crown(asked: Promote) -> Result<(), Failure> {
-    let client = Client::new(&asked.server, &asked.key)?;
-    let agent = match &asked.agent {
-        Some(agent) => rollout::agent(&client, agent).await?,
-        None => only(&client).await?,
-    };
+    let client = Client::new(&asked.at.server, &asked.at.key)?;
+    let agent = agent(&client, asked.agent.as_deref()).await?;
     let version = rollout::version(&client, &agent, &asked.version).await?;
     let path = format!("/api/learning/agents/{agent}/versions/{version}/promote");
     let body = json!({ "reason": asked.reason, "override": asked.overriding });
     let after: Value = client.post(&path, &body).await?;
-    if asked.json {
+    if asked.at.json {
         print_json(&after);
     } else {
         print_text(&format!("{} is the champion from epoch {} on\n", asked.version, after["epoch"]));
@@ -96,21 +79,26 @@ async fn crown(asked: Promote) -> Result<(), Failure> {
 }
 
 async fn show(diff: Diff) -> Result<(), Failure> {
-    let client = Client::new(&diff.server, &diff.key)?;
-    let agent = match &diff.agent {
-        Some(agent) => rollout::agent(&client, agent).await?,
-        None => only(&client).await?,
-    };
+    let client = Client::new(&diff.at.server, &diff.at.key)?;
+    let agent = agent(&client, diff.agent.as_deref()).await?;
     let before = rollout::version(&client, &agent, &diff.before).await?;
     let after = rollout::version(&client, &agent, &diff.after).await?;
     let path = format!("/api/learning/agents/{agent}/versions/{after}/diff?against={before}");
     let found: Value = client.get(&path).await?;
-    if diff.json {
+    if diff.at.json {
         print_json(&found);
     } else {
         print_text(&in_words(&diff.before, &diff.after, &found["changed"]));
     }
     Ok(())
+}
+
+/// The agent of that name or id; without one the only one.
+async fn agent(client: &Client, named: Option<&str>) -> Result<String, Failure> {
+    match named {
+        Some(named) => rollout::agent(client, named).await,
+        None => only(client).await,
+    }
 }
 
 async fn only(client: &Client) -> Result<String, Failure> {
