@@ -333,10 +333,7 @@ impl Postgres {
 
     /// Whether these forms come together often enough for a statement of their own.
     fn often(&mut self, forms: &[(&Table, Form)]) -> bool {
-        if self.writing.len() >= FORMS {
-            // What comes often is soon there again.
-            self.writing.clear();
-        }
+        self.make_room();
         let key = forms.iter().map(|(_, form)| *form).collect::<Vec<_>>();
         match self.writing.entry(key).or_insert(Writing::Apart(0)) {
             Writing::Together(_) => true,
@@ -344,6 +341,13 @@ impl Postgres {
                 *times += 1;
                 *times >= OFTEN
             }
+        }
+    }
+
+    /// Keeps what is remembered of forms bounded. What comes often is soon there again.
+    fn make_room(&mut self) {
+        if self.writing.len() >= FORMS {
+            self.writing.clear();
         }
     }
 
@@ -368,6 +372,7 @@ impl Postgres {
             }
         };
         let statement = self.client.prepare(&text).await.map_err(database)?;
+        self.make_room();
         self.writing.insert(key, Writing::Together(statement.clone()));
         Ok(statement)
     }
