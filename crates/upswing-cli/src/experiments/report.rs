@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use upswing_domain::{Direction, MetricRole, SequentialMethod};
-use upswing_learn::evaluate::{Comparison, MetricResults, SegmentResults, Verdict};
+use upswing_learn::evaluate::{Comparison, MetricResults, SegmentResults, Verdict, letter};
 
 use super::units::Analysed;
 use crate::failure::Failure;
@@ -122,7 +122,7 @@ fn capitals(verdict: Verdict) -> String {
 fn named(text: &str, arms: &[String]) -> String {
     let mut text = text.to_owned();
     for (place, name) in arms.iter().enumerate().rev() {
-        let letter = u8::try_from(place).map_or('?', |place| char::from(b'A'.saturating_add(place)));
+        let letter = letter(place);
         text = text.replace(&format!("Arm {letter} "), &format!("'{name}' "));
         text = text.replace(&format!("arm {letter}:"), &format!("'{name}':"));
     }

@@ -27,3 +27,4 @@ pub use sums::Sums;
 pub use tally::{ArmTally, MetricTally, PairTally, Scores, SegmentTally, TALLY_VERSION, Tally, TallyError};
 pub use top_two::top_two_shares;
 pub use unit::{Total, Unit};
+pub use verdict::letter;

@@ -64,8 +64,8 @@ fn in_words(metric: &ExperimentMetric, comparison: &Comparison) -> String {
     format!("{} is {}{} {way}", metric.name, number(effect.abs()), relative)
 }
 
-/// What people call an arm: the control is A.
-fn letter(arm: usize) -> char {
+/// What people call an arm by its place: the control is A.
+pub fn letter(arm: usize) -> char {
     u8::try_from(arm).map_or('?', |arm| char::from(b'A'.saturating_add(arm)))
 }
 

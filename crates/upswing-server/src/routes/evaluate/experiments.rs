@@ -10,7 +10,7 @@ use upswing_domain::{
     ExperimentId, ExperimentMetric, ExperimentPlan, ExperimentStatus, Holdout, Invalid, Layer, MetricKind,
     MetricRole, OrganisationId, Timestamp, Version, VersionId,
 };
-use upswing_learn::evaluate::{Results, Verdict, analyse};
+use upswing_learn::evaluate::{Results, Verdict, analyse, letter};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -183,7 +183,7 @@ impl ExperimentResponse {
             current_control_samples: results.exposed.first().copied().unwrap_or(0),
             current_treatment_samples: results.exposed.iter().skip(1).sum(),
             statistical_significance: p_values.min_by(f64::total_cmp),
-            winner: winner.and_then(letter),
+            winner: winner.map(|arm| letter(arm).to_string()),
             allocation_epoch: experiment.allocations.last().map_or(0, |allocation| allocation.epoch),
             created_at: experiment.created_at,
             started_at: experiment.started_at,
@@ -191,10 +191,6 @@ impl ExperimentResponse {
             plan: experiment.plan.clone(),
         }
     }
-}
-
-fn letter(arm: usize) -> Option<String> {
-    Some(char::from(b'A' + u8::try_from(arm).ok().filter(|arm| *arm < 26)?).to_string())
 }
 
 /// Experiments.
