@@ -222,11 +222,12 @@ impl Store {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let items = events.into_iter().map(|event| Item { organisation, now, event }).collect();
+        let items = events.into_iter().map(|event| Item { organisation, now, event, minted: None }).collect();
         self.writer.write(items).await
     }
 
-    /// Queues a decision without waiting for the disk; waits up to `patience` for room.
+    /// Queues a decision without waiting for the disk; waits up to `patience` for room. One that was `minted` has an id that
+    /// this process has made, and told to nobody yet: there is nothing about it to look for.
     ///
     /// # Errors
     /// `QueueFull` when there was no room in time.
@@ -234,10 +235,13 @@ impl Store {
         &self,
         organisation: OrganisationId,
         decision: Decision,
+        minted: bool,
         patience: Duration,
     ) -> Result<()> {
         let now = decision.decided_at;
-        self.writer.record(vec![Item { organisation, now, event: Event::Decision(decision) }], patience).await
+        let minted = minted.then(std::time::Instant::now);
+        let item = Item { organisation, now, event: Event::Decision(decision), minted };
+        self.writer.record(vec![item], patience).await
     }
 
     /// A decision.

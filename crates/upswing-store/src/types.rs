@@ -517,6 +517,8 @@ pub struct QueueStatus {
     pub commits: u64,
     /// Batches of events written, or tried in vain.
     pub batches: u64,
+    /// Those of which nothing had to be looked up.
+    pub by_heart: u64,
     /// How long these took the writer, from the first look-up to the commit.
     pub busy: std::time::Duration,
     /// Events written.

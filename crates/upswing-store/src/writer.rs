@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use upswing_domain::ConsentRule;
 
-use crate::collect::{Definitions, Item, write_batch};
+use crate::collect::{Item, Remembered, write_batch};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::recent::{Lately, Recent};
 use crate::{Ack, AuditSeal, ContentHash, Listener, News, QueueStatus, StoreError};
@@ -75,6 +75,7 @@ struct Shared {
     listeners: OnceLock<Listener>,
     commits: AtomicU64,
     batches: AtomicU64,
+    by_heart: AtomicU64,
     busy_nanoseconds: AtomicU64,
     written: AtomicU64,
     refused: AtomicU64,
@@ -105,7 +106,7 @@ impl Writer {
             connection: Some(connection),
             commands,
             waiting: VecDeque::new(),
-            definitions: Definitions::default(),
+            remembered: Remembered::default(),
             content_hash,
             audit_seal,
             consent,
@@ -209,6 +210,7 @@ impl Writer {
             capacity: self.capacity,
             commits: self.shared.commits.load(Relaxed),
             batches: self.shared.batches.load(Relaxed),
+            by_heart: self.shared.by_heart.load(Relaxed),
             busy: Duration::from_nanos(self.shared.busy_nanoseconds.load(Relaxed)),
             written: self.shared.written.load(Relaxed),
             refused: self.shared.refused.load(Relaxed),
@@ -264,7 +266,7 @@ struct FarEnd {
     commands: mpsc::UnboundedReceiver<Command>,
     /// Taken from the queue, not yet worked on.
     waiting: VecDeque<Command>,
-    definitions: Definitions,
+    remembered: Remembered,
     content_hash: Arc<ContentHash>,
     audit_seal: Arc<AuditSeal>,
     consent: ConsentRule,
@@ -422,13 +424,14 @@ impl FarEnd {
     fn write_or_bisect<'a>(&'a mut self, items: &'a [Item]) -> BoxFuture<'a, Result<Vec<Ack>, StoreError>> {
         async move {
             let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
-            let (definitions, hash) = (&mut self.definitions, &*self.content_hash);
-            match write_batch(connection, definitions, hash, self.consent, items).await {
-                Ok((acks, lately)) => {
+            let (remembered, hash) = (&mut self.remembered, &*self.content_hash);
+            match write_batch(connection, remembered, hash, self.consent, items).await {
+                Ok(written) => {
                     self.unpublished.news.extend(connection.take_news());
-                    self.unpublished.lately.extend(lately);
+                    self.unpublished.lately.extend(written.lately);
                     self.shared.commits.fetch_add(1, Relaxed);
-                    Ok(acks)
+                    self.shared.by_heart.fetch_add(u64::from(written.by_heart), Relaxed);
+                    Ok(written.acks)
                 }
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Closing)) => Err(error),
                 Err(error) => {
@@ -465,6 +468,8 @@ impl FarEnd {
     }
 
     fn lose(&mut self) {
+        // Who knows what answers next.
+        self.remembered.forget_all();
         if !matches!(self.place, Place::Sqlite(_)) {
             self.connection = None;
             self.shared.connected.store(false, Relaxed);

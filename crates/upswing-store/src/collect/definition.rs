@@ -1,10 +1,9 @@
-//! Reward definitions as the writer sees them. They are remembered for as long as an organisation's head stands where the last
-//! batch left it: a change of a definition moves the head, and so does everything that another server writes.
+//! Reward definitions as the writer sees them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use upswing_domain::{AgentId, OrganisationId, Position, RewardDefinition};
+use upswing_domain::{AgentId, OrganisationId, RewardDefinition};
 
 use crate::StoreError;
 use crate::engine::{Connection, tables};
@@ -16,16 +15,12 @@ pub(crate) struct Definition {
     pub(crate) body: Arc<RewardDefinition>,
 }
 
-/// What is remembered between batches. Bounded by the number of agents.
+/// What was read of them. Bounded by the number of agents.
 #[derive(Default)]
 pub(crate) struct Definitions {
     known: HashMap<(OrganisationId, AgentId), Definition>,
-    /// Those that were read since the head was last moved by somebody else.
+    /// Those of which nobody has said that they may have changed.
     current: HashSet<(OrganisationId, AgentId)>,
-    /// Where the last batch left each organisation's head.
-    heads: HashMap<OrganisationId, Position>,
-    /// Where others write as well: what is remembered will not do, so it is not waited for to be found out.
-    shared: HashSet<OrganisationId>,
 }
 
 impl Definitions {
@@ -33,26 +28,14 @@ impl Definitions {
         self.known.get(&(organisation, agent))
     }
 
-    /// Whether a batch may hope to do with what is remembered.
-    pub(crate) fn remembers(&self, organisation: OrganisationId, agent: AgentId) -> bool {
-        self.current.contains(&(organisation, agent)) && !self.shared.contains(&organisation)
+    /// Whether an agent's version need not be asked for.
+    pub(super) fn is_current(&self, organisation: OrganisationId, agent: AgentId) -> bool {
+        self.current.contains(&(organisation, agent))
     }
 
-    /// Whether what is remembered holds at this head; what does not is to be read again.
-    pub(crate) fn hold(&mut self, organisation: OrganisationId, head: Position) -> bool {
-        let hold = self.heads.get(&organisation) == Some(&head);
-        if hold {
-            self.shared.remove(&organisation);
-        } else {
-            self.shared.insert(organisation);
-            self.current.retain(|(other, _)| *other != organisation);
-        }
-        hold
-    }
-
-    /// Notes where a batch has left an organisation's head.
-    pub(crate) fn left(&mut self, organisation: OrganisationId, head: Position) {
-        self.heads.insert(organisation, head);
+    /// An organisation's definitions may have changed.
+    pub(super) fn forget(&mut self, organisation: OrganisationId) {
+        self.current.retain(|(other, _)| *other != organisation);
     }
 
     /// Takes note of versions that were read, and loads the bodies of those that are not the remembered ones.

@@ -6,12 +6,13 @@ pub(crate) mod input_hash;
 pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod refold;
+mod remembered;
 pub(crate) mod rows;
 pub(crate) mod telemetry;
 pub(crate) mod trust;
 mod write;
 
-pub(crate) use definition::Definitions;
 pub(crate) use read::{assignment, context_of, decision_of};
 pub(crate) use refold::reset_refold;
+pub(crate) use remembered::Remembered;
 pub(crate) use write::{Item, write_batch};

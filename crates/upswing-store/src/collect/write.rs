@@ -1,20 +1,21 @@
 //! A batch of events, written in one transaction: look up, plan, write.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use upswing_domain::{
-    AgentId, ConsentRule, DecisionId, ExecutionId, FeedbackSource, FeedbackType, OrganisationId, Origin,
-    Position, Pseudonym, Purpose, Reward, Timestamp,
+    AgentId, ConsentRule, DecisionId, ExecutionId, FeedbackId, FeedbackSource, FeedbackType, OrganisationId,
+    Origin, Position, Pseudonym, Purpose, Reward, Timestamp,
 };
 use uuid::Uuid;
 
-use super::definition::Definitions;
 use super::plan::{
     AuthorFacts, AuthorKey, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, OutcomeFacts, Plan,
     Rows, ShadowFacts, ShadowKey, SignalFacts, TextKey, group_key, period_of,
 };
 use super::read::{assignment, context_of};
+use super::remembered::Remembered;
 use super::rows;
 use crate::engine::{Connection, Lookup, tables};
 use crate::recent::Lately;
@@ -27,35 +28,41 @@ pub(crate) struct Item {
     pub(crate) organisation: OrganisationId,
     pub(crate) now: Timestamp,
     pub(crate) event: Event,
+    /// When this process made the event's id, where it did: nobody had known it before.
+    pub(crate) minted: Option<Instant>,
 }
 
 pub(super) type Keys<T> = BTreeSet<(OrganisationId, T)>;
 
 /// What has to be looked up for a batch.
-#[derive(Default)]
-struct Wanted {
-    decisions: Keys<DecisionId>,
-    executions: Keys<ExecutionId>,
+#[derive(Clone, PartialEq, Default)]
+pub(super) struct Wanted {
+    pub(super) decisions: Keys<DecisionId>,
+    pub(super) executions: Keys<ExecutionId>,
     shadows: BTreeSet<ShadowKey>,
-    feedback: Keys<upswing_domain::FeedbackId>,
-    arrivals: Keys<Uuid>,
-    agents: Keys<AgentId>,
+    /// With the execution that it is about.
+    pub(super) feedback: BTreeMap<Key<FeedbackId>, Option<ExecutionId>>,
+    pub(super) arrivals: Keys<Uuid>,
+    pub(super) agents: Keys<AgentId>,
     people: Keys<Pseudonym>,
     authors: BTreeSet<AuthorKey>,
     trusted: BTreeSet<(OrganisationId, AgentId, Pseudonym)>,
     texts: BTreeSet<TextKey>,
+    /// When this process made ids that nobody had known before.
+    pub(super) minted: BTreeMap<Key<Uuid>, Instant>,
 }
 
 impl Wanted {
     fn by(items: &[Item]) -> Self {
         let mut wanted = Self::default();
-        for Item { organisation, now, event } in items {
+        for Item { organisation, now, event, minted } in items {
             let o = *organisation;
             match event {
                 // Nobody waits for a decision's acknowledgement: one that is there already is passed over by the
                 // insert itself. Only what may wait for it has to be known.
                 Event::Decision(d) => {
                     wanted.arrivals.insert((o, d.id.0));
+                    wanted.minted.extend(minted.map(|at| ((o, d.id.0), at)));
                     // A unit that was exposed is counted: twice the same is to be known for it.
                     wanted.decisions.extend(d.assignment.map(|_| (o, d.id)));
                 }
@@ -85,8 +92,11 @@ impl Wanted {
                         let bands = defence.text.iter().flat_map(|text| &text.bands);
                         wanted.texts.extend(bands.map(|band| (o, feedback.agent, period, *band)));
                     }
-                    wanted.feedback.insert((o, feedback.id));
-                    if let Some(execution) = feedback.target.execution() {
+                    let about = feedback.target.execution();
+                    let known = wanted.feedback.entry((o, feedback.id)).or_insert(about);
+                    // What is said of two things under one id has to be asked for.
+                    *known = about.filter(|_| *known == about);
+                    if let Some(execution) = about {
                         wanted.executions.insert((o, execution));
                         wanted.decisions.insert((o, DecisionId(execution.0)));
                     }
@@ -96,6 +106,47 @@ impl Wanted {
             }
         }
         wanted
+    }
+
+    /// Whether nothing has to be looked up.
+    fn is_nothing(&self) -> bool {
+        let Self { decisions, executions, shadows, feedback, arrivals, agents, people, .. } = self;
+        let Self { authors, trusted, texts, .. } = self;
+        decisions.is_empty()
+            && executions.is_empty()
+            && shadows.is_empty()
+            && feedback.is_empty()
+            && arrivals.is_empty()
+            && agents.is_empty()
+            && people.is_empty()
+            && authors.is_empty()
+            && trusted.is_empty()
+            && texts.is_empty()
+    }
+
+    /// What to ask, by which keys, and how an answer is read.
+    fn lookups(&self) -> Vec<(&'static Lookup, Vec<Vec<Value>>, Learn)> {
+        let authors = self.authors.iter().map(|&(o, a, p, d)| vec![o.into(), a.into(), p.into(), d.into()]);
+        let texts = self.texts.iter().map(|&(o, a, d, b)| vec![o.into(), a.into(), d.into(), b.into()]);
+        let trusted = self.trusted.iter().map(|&(o, a, p)| vec![o.into(), a.into(), p.into()]);
+        let shadows = self.shadows.iter().map(|&(o, r, d)| vec![o.into(), r.into(), d.into()]);
+        let feedback = self.feedback.keys().map(|&(o, id)| vec![o.into(), id.into()]);
+        // Of what has an execution's id the decision is among what is known about it.
+        let others = |&&(o, id): &&Key<DecisionId>| !self.executions.contains(&(o, ExecutionId(id.0)));
+        let decisions: Keys<DecisionId> = self.decisions.iter().filter(others).copied().collect();
+        let lookups: [(&'static Lookup, Vec<Vec<Value>>, Learn); 10] = [
+            (&tables::DECISION_FACTS, keys(&decisions), learn_decision),
+            (&tables::ABOUT_EXECUTIONS, keys(&self.executions), learn_about_execution),
+            (&tables::SHADOW_FACTS, shadows.collect(), learn_shadow),
+            (&tables::FEEDBACK_FACTS, feedback.collect(), learn_feedback),
+            (&tables::AWAITING_EXECUTIONS, keys(&self.arrivals), learn_awaiting),
+            (&tables::AGENT_DEFINITION, keys(&self.agents), learn_definition),
+            (&tables::CONSENT_FACTS, keys(&self.people), learn_consent),
+            (&tables::AUTHOR_FACTS, authors.collect(), learn_author),
+            (&tables::AUTHOR_TRUSTED, trusted.collect(), learn_trusted),
+            (&tables::TEXT_FACTS, texts.collect(), learn_text),
+        ];
+        lookups.into_iter().filter(|(_, keys, _)| !keys.is_empty()).collect()
     }
 
     fn restore(&mut self, organisation: OrganisationId, decision: Option<&upswing_domain::Decision>) {
@@ -110,90 +161,154 @@ pub(super) fn keys<T: Copy + Into<Value>>(wanted: &Keys<T>) -> Vec<Vec<Value>> {
     wanted.iter().map(|&(o, id)| vec![o.into(), id.into()]).collect()
 }
 
+/// What came of a batch.
+pub(crate) struct Written {
+    /// For each event what came of it.
+    pub(crate) acks: Vec<Ack>,
+    /// What followers will read of it.
+    pub(crate) lately: Vec<Lately>,
+    /// Whether nothing had to be looked up for it.
+    pub(crate) by_heart: bool,
+}
+
+/// A batch on its way to the disk.
+struct Batch<'a> {
+    items: &'a [Item],
+    organisations: Vec<OrganisationId>,
+    wanted: &'a Wanted,
+    content_hash: &'a ContentHash,
+    consent: ConsentRule,
+}
+
 /// Writes a batch in one transaction that has not begun. On `Err` nothing was written, or (a lost connection) all of it
 /// may have been: writing the same batch again is safe, since every event is known by its id.
 pub(crate) async fn write_batch(
     connection: &mut Connection,
-    definitions: &mut Definitions,
+    remembered: &mut Remembered,
     content_hash: &ContentHash,
     consent: ConsentRule,
     items: &[Item],
-) -> Result<(Vec<Ack>, Vec<Lately>), StoreError> {
+) -> Result<Written, StoreError> {
     let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
     let organisations: Vec<_> = organisations.into_iter().collect();
     let wanted = Wanted::by(items);
-    let authors = wanted.authors.iter().map(|&(o, a, p, d)| vec![o.into(), a.into(), p.into(), d.into()]);
-    let texts = wanted.texts.iter().map(|&(o, a, d, b)| vec![o.into(), a.into(), d.into(), b.into()]);
-    let trusted = wanted.trusted.iter().map(|&(o, a, p)| vec![o.into(), a.into(), p.into()]);
-    // Of what has an execution's id the decision is among what is known about it.
-    let others = |&&(o, id): &&Key<DecisionId>| !wanted.executions.contains(&(o, ExecutionId(id.0)));
-    let decisions: Keys<DecisionId> = wanted.decisions.iter().filter(others).copied().collect();
-    let (remembered, unknown): (Keys<AgentId>, Keys<AgentId>) =
-        wanted.agents.iter().partition(|&&(o, agent)| definitions.remembers(o, agent));
-    let shadows = wanted.shadows.iter().map(|&(o, r, d)| vec![o.into(), r.into(), d.into()]);
-    let asked: [(&Lookup, Vec<Vec<Value>>, Learn); 10] = [
-        (&tables::DECISION_FACTS, keys(&decisions), learn_decision),
-        (&tables::ABOUT_EXECUTIONS, keys(&wanted.executions), learn_about_execution),
-        (&tables::SHADOW_FACTS, shadows.collect(), learn_shadow),
-        (&tables::FEEDBACK_FACTS, keys(&wanted.feedback), learn_feedback),
-        (&tables::AWAITING_EXECUTIONS, keys(&wanted.arrivals), learn_awaiting),
-        (&tables::AGENT_DEFINITION, keys(&unknown), learn_definition),
-        (&tables::CONSENT_FACTS, keys(&wanted.people), learn_consent),
-        (&tables::AUTHOR_FACTS, authors.collect(), learn_author),
-        (&tables::AUTHOR_TRUSTED, trusted.collect(), learn_trusted),
-        (&tables::TEXT_FACTS, texts.collect(), learn_text),
-    ];
-    let (mut lookups, mut readers) = (Vec::new(), Vec::new());
-    for (lookup, keys, learn) in asked.into_iter().filter(|(_, keys, _)| !keys.is_empty()) {
-        lookups.push((lookup, keys));
-        readers.push(learn);
-    }
-    let (heads, answers) = connection.begin_batch(&organisations, &lookups).await?;
-
-    let mut known = Known::default();
-    for (learn, answer) in readers.into_iter().zip(answers) {
-        for row in answer {
-            learn(&mut known, row)?;
+    let batch = Batch { items, organisations, wanted: &wanted, content_hash, consent };
+    loop {
+        let mut known = Known::default();
+        let left = remembered.recall(&wanted, &mut known)?;
+        let taken_for_new = left.feedback.len() < wanted.feedback.len();
+        match batch.write(connection, remembered, known, left).await {
+            Ok(Some(written)) => return Ok(written),
+            Ok(None) => remembered.forget(&batch.organisations),
+            Err(StoreError::Conflict(_)) if taken_for_new => {
+                connection.roll_back().await?;
+                remembered.be_wary();
+            }
+            Err(error) => return Err(error),
         }
     }
-    let moved: BTreeSet<_> =
-        heads.iter().filter(|&&(o, head)| !definitions.hold(o, head)).map(|(o, _)| *o).collect();
-    let again: Keys<AgentId> = remembered.into_iter().filter(|(o, _)| moved.contains(o)).collect();
-    for row in connection.look_up(&tables::AGENT_DEFINITION, keys(&again)).await? {
-        learn_definition(&mut known, row)?;
-    }
-    complete(connection, &mut known, &wanted).await?;
-    definitions.refresh(connection, &known.definitions).await?;
+}
 
-    let mut plan = Plan { known, rows: Rows::default(), definitions, content_hash, consent };
-    plan.rows.heads = heads.into_iter().collect();
-    let before = plan.rows.heads.clone();
-    let acks: Vec<_> =
-        items.iter().map(|item| plan.apply(item.organisation, item.now, &item.event)).collect();
-    let news = plan.news();
-    if plan.rows.heads == before {
-        connection.roll_back().await?;
-        return Ok((acks, Vec::new()));
+impl Batch<'_> {
+    /// Looks up what is left to be asked for, plans, and writes. `None` where the plan was made from memory, and somebody else
+    /// has written since: nothing was written, and what is remembered does not hold.
+    async fn write(
+        &self,
+        connection: &mut Connection,
+        remembered: &mut Remembered,
+        mut known: Known,
+        left: Wanted,
+    ) -> Result<Option<Written>, StoreError> {
+        let by_heart = left.is_nothing();
+        let at_once =
+            (by_heart && connection.writes_at_once()).then(|| remembered.heads(&self.organisations));
+        let (heads, begun) = match at_once.flatten() {
+            Some(heads) => (heads, false),
+            None => (self.look_up(connection, remembered, &mut known, left).await?, true),
+        };
+        let (definitions, content_hash, consent) =
+            (remembered.definitions(), self.content_hash, self.consent);
+        let mut plan = Plan { known, rows: Rows::default(), definitions, content_hash, consent };
+        plan.rows.heads = heads.into_iter().collect();
+        let before = plan.rows.heads.clone();
+        let acks: Vec<_> =
+            self.items.iter().map(|item| plan.apply(item.organisation, item.now, &item.event)).collect();
+        let news = plan.news();
+        if plan.rows.heads == before {
+            if begun {
+                connection.roll_back().await?;
+            }
+            return Ok(Some(Written { acks, lately: Vec::new(), by_heart }));
+        }
+        let after = plan.rows.heads.clone();
+        let mut events = std::mem::take(&mut plan.rows.recent);
+        let changes = remembered.changes(self.wanted, &plan.known);
+        let Plan { known, rows, .. } = plan;
+        if !write(connection, (known, rows), (!begun).then_some(&before)).await? {
+            return Ok(None);
+        }
+        remembered.note(&after, changes);
+        connection.push_news(news);
+        let lately = before.into_iter().map(|(organisation, from)| Lately {
+            organisation,
+            after: from,
+            to: after.get(&organisation).copied().unwrap_or(from),
+            events: events.remove(&organisation).unwrap_or_default(),
+        });
+        Ok(Some(Written { acks, lately: lately.collect(), by_heart }))
     }
-    let after = plan.rows.heads.clone();
-    let mut events = std::mem::take(&mut plan.rows.recent);
-    write(connection, plan, wanted).await?;
-    for (organisation, head) in &after {
-        definitions.left(*organisation, *head);
+
+    /// Begins the transaction and asks for what is left; where the heads stand.
+    async fn look_up(
+        &self,
+        connection: &mut Connection,
+        remembered: &mut Remembered,
+        known: &mut Known,
+        left: Wanted,
+    ) -> Result<Vec<(OrganisationId, Position)>, StoreError> {
+        let mut so_far = &left;
+        let asked = left.lookups();
+        let lookups: Vec<_> = asked.iter().map(|(lookup, keys, _)| (*lookup, keys.clone())).collect();
+        let (heads, answers) = connection.begin_batch(&self.organisations, &lookups).await?;
+        let mut learnt = asked.into_iter().map(|(_, _, learn)| learn).zip(answers).collect::<Vec<_>>();
+        if !remembered.stand(&heads) && left != *self.wanted {
+            // What was recalled does not hold. The heads are taken now: nobody else writes until this is done.
+            (*known, learnt, so_far) = (Known::default(), Vec::new(), self.wanted);
+            for (lookup, keys, learn) in self.wanted.lookups() {
+                learnt.push((learn, connection.look_up(lookup, keys).await?));
+            }
+        }
+        for (learn, answer) in learnt {
+            for row in answer {
+                learn(known, row)?;
+            }
+        }
+        complete(connection, known, self.wanted, so_far).await?;
+        remembered.definitions_mut().refresh(connection, &known.definitions).await?;
+        Ok(heads)
     }
-    connection.push_news(news);
-    let lately = before.into_iter().map(|(organisation, from)| Lately {
-        organisation,
-        after: from,
-        to: after.get(&organisation).copied().unwrap_or(from),
-        events: events.remove(&organisation).unwrap_or_default(),
-    });
-    Ok((acks, lately.collect()))
 }
 
 /// What only the first answers could ask for: feedback of executions that have some, and everything about executions
 /// that waited for something in this batch.
-async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wanted) -> Result<(), StoreError> {
+async fn complete(
+    connection: &mut Connection,
+    known: &mut Known,
+    wanted: &Wanted,
+    asked: &Wanted,
+) -> Result<(), StoreError> {
+    // Where an execution is known and has no outcome, there is no feedback yet that could come again.
+    let heard = |organisation: OrganisationId, id: ExecutionId| {
+        let comes = known.executions.contains_key(&(organisation, id))
+            || known.decisions.contains_key(&(organisation, DecisionId(id.0)));
+        !comes || known.outcomes.contains_key(&(organisation, id))
+    };
+    let feedback = wanted.feedback.iter().filter(|(key, _)| !asked.feedback.contains_key(*key));
+    let feedback = feedback.filter(|(key, about)| about.is_none_or(|execution| heard(key.0, execution)));
+    let feedback: Keys<FeedbackId> = feedback.map(|(key, _)| *key).collect();
+    for row in connection.look_up(&tables::FEEDBACK_FACTS, keys(&feedback)).await? {
+        learn_feedback(known, row)?;
+    }
     let mut decisions: Keys<DecisionId> = Keys::new();
     let waiting: Keys<ExecutionId> =
         known.awaiting.iter().flat_map(|(&(o, _), ids)| ids.iter().map(move |&id| (o, id))).collect();
@@ -204,7 +319,10 @@ async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wante
     // An execution that was stored before names the decision that its feedback needs.
     decisions.extend(known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d))));
     decisions.extend(waiting.iter().map(|&(o, e)| (o, DecisionId(e.0))));
-    let missing: Keys<DecisionId> = decisions.difference(&wanted.decisions).copied().collect();
+    // Some were looked up and not found, some are known by heart.
+    let there =
+        |key: &&Key<DecisionId>| wanted.decisions.contains(*key) || known.decisions.contains_key(*key);
+    let missing: Keys<DecisionId> = decisions.iter().filter(|key| !there(key)).copied().collect();
     for row in connection.look_up(&tables::DECISION_FACTS, keys(&missing)).await? {
         learn_decision(known, row)?;
     }
@@ -237,8 +355,13 @@ async fn complete(connection: &mut Connection, known: &mut Known, wanted: &Wante
     Ok(())
 }
 
-async fn write(connection: &mut Connection, plan: Plan<'_>, wanted: Wanted) -> Result<(), StoreError> {
-    let Plan { known, rows, .. } = plan;
+/// Writes a plan's rows and commits: in the transaction that has begun, or in one of its own if all heads stand `at` these
+/// positions. Whether they did.
+async fn write(
+    connection: &mut Connection,
+    (known, rows): (Known, Rows),
+    at: Option<&BTreeMap<OrganisationId, Position>>,
+) -> Result<bool, StoreError> {
     let stored = |key: &&Key<ExecutionId>| known.outcomes.get(*key).is_some_and(|outcome| outcome.stored);
     let (again, first): (Vec<_>, Vec<_>) = rows.outcomes.iter().partition(stored);
     let outcomes =
@@ -260,7 +383,7 @@ async fn write(connection: &mut Connection, plan: Plan<'_>, wanted: Wanted) -> R
     };
     let arrived = rows.arrived.iter().filter(|&&(o, awaited)| !still(o, awaited));
     let arrived = arrived.map(|&(o, awaited)| vec![o.into(), awaited.into()]);
-    let writes = vec![
+    let mut writes = vec![
         (&*tables::ARRIVED, arrived.collect()),
         (&*tables::DECISION, rows.decisions),
         (&*tables::CONTENT, rows.content.into_values().collect()),
@@ -280,10 +403,23 @@ async fn write(connection: &mut Connection, plan: Plan<'_>, wanted: Wanted) -> R
         ),
         (&*tables::AUTHOR_TOTAL, rows.authors.iter().filter_map(author).collect()),
         (&*tables::TEXT_GROUP, rows.texts.iter().filter_map(text).collect()),
-        (&*tables::STREAM_HEAD, rows.heads.iter().map(|(&o, &p)| vec![o.into(), p.into()]).collect()),
     ];
+    let heads = rows.heads;
     // Thousands of small pieces, which those who wait for the commit need not wait for.
-    connection.write_and_commit(writes, move || drop((known, wanted))).await
+    let rest = move || drop(known);
+    match at {
+        Some(at) => {
+            let moves: Vec<_> =
+                at.iter().filter_map(|(&o, &from)| Some((o, from, *heads.get(&o)?))).collect();
+            connection.write_at(&moves, writes, rest).await
+        }
+        None => {
+            let moved = heads.iter().map(|(&o, &p)| vec![o.into(), p.into()]).collect();
+            writes.push((&*tables::STREAM_HEAD, moved));
+            connection.write_and_commit(writes, rest).await?;
+            Ok(true)
+        }
+    }
 }
 
 /// An execution's outcome as it is known now.

@@ -192,6 +192,41 @@ impl Connection {
         }
     }
 
+    /// Whether a batch that has nothing to ask is better written with [`Connection::write_at`]: where the database is away a
+    /// round trip.
+    pub(crate) fn writes_at_once(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// Writes rows table by table in a transaction of its own and commits, if the organisations' heads stand where they are
+    /// expected, and moves them: organisation, from, to. Whether they did; where they did not, nothing was written.
+    pub(crate) async fn write_at(
+        &mut self,
+        moves: &[(OrganisationId, Position, Position)],
+        writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
+        rest: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let organisations: Vec<_> = moves.iter().map(|(organisation, ..)| *organisation).collect();
+        match &mut self.engine {
+            Engine::Sqlite(_) => {
+                let (heads, _) = self.begin_batch(&organisations, &[]).await?;
+                if heads.iter().zip(moves).any(|(&(_, head), &(_, from, _))| head != from) {
+                    self.roll_back().await?;
+                    return Ok(false);
+                }
+                let moved = moves.iter().map(|&(o, _, to)| vec![o.into(), to.into()]).collect();
+                let moved = std::iter::once((&*tables::STREAM_HEAD, moved));
+                self.write_and_commit(moved.chain(writes).collect(), rest).await?;
+                Ok(true)
+            }
+            Engine::Postgres(c) => {
+                self.news.clear();
+                self.organisations = organisations;
+                c.write_at(moves, writes, rest).await
+            }
+        }
+    }
+
     /// Does what the last [`Connection::write_and_commit`] left to be done.
     pub(crate) fn do_rest(&mut self) {
         if let Some(rest) = self.later.take() {

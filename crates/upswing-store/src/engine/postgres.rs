@@ -8,12 +8,12 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
-use upswing_domain::OrganisationId;
+use upswing_domain::{OrganisationId, Position};
 
 use super::schema::{Dialect, migrations};
 use super::table::{Form, Lookup, Table};
 use crate::StoreError;
-use crate::value::{Row, Value};
+use crate::value::{Column, Row, Value};
 
 /// The role that the server works as: no superuser, no bypassing of row security, owner of nothing.
 const ROLE: &str = "upswing_app";
@@ -53,6 +53,11 @@ enum Writing {
 const SCOPE: &str = "SELECT set_config('upswing.organisations', $1, true)";
 const HEADS: &str = "SELECT organisation, position FROM stream_head WHERE organisation = ANY ($1) \
                      ORDER BY organisation FOR UPDATE";
+/// Moves heads that stand where they are expected, and fails where one does not: there is nothing to divide by.
+const MOVE_HEADS: &str = "WITH moved AS (UPDATE stream_head h SET position = m.next \
+     FROM UNNEST($1::uuid[], $2::int8[], $3::int8[]) AS m (organisation, position, next) \
+     WHERE h.organisation = m.organisation AND h.position = m.position RETURNING 1) \
+     SELECT 1 / (count(*) = cardinality($1::uuid[]))::int FROM moved";
 
 /// What one says on becoming a listener, and what tells listeners.
 const LISTEN: &str = "LISTEN upswing_changes";
@@ -261,7 +266,7 @@ impl Postgres {
         lookups: &[(&Lookup, Vec<Vec<Value>>)],
     ) -> Result<(Vec<Row>, Vec<Vec<Row>>), StoreError> {
         let ids = organisations.iter().map(|o| Some(o.0)).collect();
-        let heads = vec![Value::Column(crate::value::Column::Uuid(ids))];
+        let heads = vec![Value::Column(Column::Uuid(ids))];
         let scope = vec![Value::Text(scope_of(organisations))];
         let mut queries = vec![(self.prepare(SCOPE).await?, scope), (self.prepare(HEADS).await?, heads)];
         for (lookup, keys) in lookups {
@@ -284,6 +289,48 @@ impl Postgres {
         writes: Vec<(&Table, Vec<Vec<Value>>)>,
         rest: impl FnOnce(),
     ) -> Result<(), StoreError> {
+        let queries = self.queries(writes).await?;
+        self.finish(&queries, rest).await
+    }
+
+    pub(super) async fn write_at(
+        &mut self,
+        moves: &[(OrganisationId, Position, Position)],
+        writes: Vec<(&Table, Vec<Vec<Value>>)>,
+        rest: impl FnOnce(),
+    ) -> Result<bool, StoreError> {
+        let organisations: Vec<_> = moves.iter().map(|(organisation, ..)| *organisation).collect();
+        let scope = [Value::Text(scope_of(&organisations))];
+        let column = |of: fn(&(OrganisationId, Position, Position)) -> Position| {
+            Value::Column(Column::I64(moves.iter().map(|moved| Some(of(moved).0)).collect()))
+        };
+        let ids = Column::Uuid(organisations.iter().map(|o| Some(o.0)).collect());
+        let moved = [Value::Column(ids), column(|moved| moved.1), column(|moved| moved.2)];
+        let (set_scope, move_heads) = (self.prepare(SCOPE).await?, self.prepare(MOVE_HEADS).await?);
+        let queries = self.queries(writes).await?;
+        let (this, moved) = (&*self, references(&moved));
+        // Polled in this order, the messages leave in this order, without waiting for each other's answers. Where the heads
+        // stand elsewhere all that follows is refused, and the COMMIT a ROLLBACK.
+        let begun = join3(
+            this.client.batch_execute("BEGIN"),
+            this.run(&set_scope, &scope),
+            this.client.execute(&move_heads, &moved),
+        );
+        let ((begun, scoped, moved), finished) = join(begun, this.finish(&queries, rest)).await;
+        begun.map_err(database)?;
+        scoped?;
+        match moved {
+            Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Ok(false),
+            Err(error) => Err(database(error)),
+            Ok(_) => finished.map(|()| true),
+        }
+    }
+
+    /// The statements that write rows.
+    async fn queries(
+        &mut self,
+        writes: Vec<(&Table, Vec<Vec<Value>>)>,
+    ) -> Result<Vec<(Statement, Vec<Value>)>, StoreError> {
         let writes = writes.into_iter().filter(|(_, rows)| !rows.is_empty());
         let writes = writes.map(|(table, rows)| (table, table.form(&rows), rows)).collect::<Vec<_>>();
         let forms = writes.iter().map(|(table, form, _)| (*table, *form)).collect::<Vec<_>>();
@@ -300,9 +347,17 @@ impl Postgres {
                 queries.push((self.writing(&[(table, form)]).await?, table.parameters(form, rows)?));
             }
         }
-        let this = &*self;
+        Ok(queries)
+    }
+
+    /// Runs statements and commits.
+    async fn finish(
+        &self,
+        queries: &[(Statement, Vec<Value>)],
+        rest: impl FnOnce(),
+    ) -> Result<(), StoreError> {
         let run = join_all(queries.iter().map(|(statement, parameters)| async move {
-            this.client.execute(statement, &references(parameters)).await.map_err(database)
+            self.client.execute(statement, &references(parameters)).await.map_err(database)
         }));
         // After a failed statement PostgreSQL turns the COMMIT into a ROLLBACK, so sending both at once is safe.
         let meanwhile = async {
@@ -310,7 +365,7 @@ impl Postgres {
             tokio::task::yield_now().await;
             rest();
         };
-        let (written, committed, ()) = join3(run, this.client.batch_execute("COMMIT"), meanwhile).await;
+        let (written, committed, ()) = join3(run, self.client.batch_execute("COMMIT"), meanwhile).await;
         for outcome in written {
             outcome?;
         }

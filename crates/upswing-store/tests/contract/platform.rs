@@ -99,7 +99,11 @@ async fn a_closed_store_refuses_and_has_written_what_was_queued() {
         let world = World::new(&database).await;
         for n in 1..=500 {
             let patience = std::time::Duration::from_secs(5);
-            world.store.record_decision(world.organisation, world.decision(n), patience).await.unwrap();
+            world
+                .store
+                .record_decision(world.organisation, world.decision(n), false, patience)
+                .await
+                .unwrap();
         }
         world.store.close().await;
         let error = world

@@ -168,7 +168,7 @@ pub(crate) async fn decide(
         None => {
             let decision = fresh(&app, &caller, &agent, request, DecisionId(ids::fresh(app.now())))?;
             let answer = respond(&app, &caller, &agent, &decision, wants_feedback_token)?;
-            app.store.record_decision(caller.organisation(), decision, PATIENCE).await?;
+            app.store.record_decision(caller.organisation(), decision, true, PATIENCE).await?;
             answer
         }
         Some(id) => {
@@ -304,7 +304,7 @@ async fn named(
     }
     if new
         && let Err(error) =
-            app.store.record_decision(organisation, Decision::clone(&decision), PATIENCE).await
+            app.store.record_decision(organisation, Decision::clone(&decision), false, PATIENCE).await
     {
         // What is not recorded must not be remembered: asking again then records it.
         app.recent.forget(organisation, id);

@@ -1,0 +1,329 @@
+//! What the writer remembers between batches, so that a batch need not ask for it: reward definitions, and what was decided or
+//! executed and of which nothing has been heard yet.
+//!
+//! It holds for as long as an organisation's head stands where the last batch left it: whoever writes a decision, an execution
+//! or feedback moves the head, and so does a change of a definition. What another server has moved is asked for again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use hashlink::LinkedHashMap;
+use upswing_domain::{
+    AgentId, Assignment, DecisionId, ExecutionId, OrganisationId, Origin, Position, Timestamp, VersionId,
+};
+use uuid::Uuid;
+
+use super::definition::Definitions;
+use super::plan::{DecisionFacts, ExecutionFacts, Key, Known};
+use super::read::context_of;
+use super::write::Wanted;
+use crate::{Fingerprint, StoreError};
+
+/// How much of what waits for feedback is kept, by [`Unheard::weight`]: some 30 MB.
+const KEPT: usize = 131_072;
+/// For how many batches nothing is taken for new, after something turned out not to be.
+const WARY: u32 = 100;
+
+/// What is remembered of all organisations. Bounded by the number of agents, and by [`KEPT`].
+#[derive(Default)]
+pub(crate) struct Remembered {
+    heads: HashMap<OrganisationId, Head>,
+    definitions: Definitions,
+    unheard: LinkedHashMap<Key<Uuid>, Unheard>,
+    weight: usize,
+    wary: u32,
+}
+
+/// Where the last batch left an organisation's head.
+struct Head {
+    position: Position,
+    /// Since when nobody else has moved it.
+    since: Instant,
+    /// How often somebody else has.
+    moves: u64,
+    /// Whether somebody else had before the last batch: what is remembered may not do, so it is not waited for to be found
+    /// out.
+    shared: bool,
+}
+
+/// An execution, or a decision that may become one of the same id, before its first feedback.
+struct Unheard {
+    /// The [`Head::moves`] that it was written under: it says nothing under others.
+    moves: u64,
+    /// What it followed from; most have the same id.
+    decision: Option<(DecisionId, Decided)>,
+    execution: Option<Box<Executed>>,
+}
+
+/// [`DecisionFacts`], without the room that a context takes.
+struct Decided {
+    agent: AgentId,
+    version: VersionId,
+    origin: Origin,
+    propensity: f64,
+    decided_at: Timestamp,
+    context: Option<Box<str>>,
+    assignment: Option<Box<Assignment>>,
+}
+
+/// [`ExecutionFacts`], likewise.
+struct Executed {
+    position: Position,
+    agent: AgentId,
+    decision: Option<DecisionId>,
+    version: Option<VersionId>,
+    origin: Origin,
+    occurred_at: Timestamp,
+    context: Option<Box<str>>,
+    fingerprint: Fingerprint,
+}
+
+impl Decided {
+    fn of(facts: &DecisionFacts) -> Self {
+        Self {
+            agent: facts.agent,
+            version: facts.version,
+            origin: facts.origin,
+            propensity: facts.propensity,
+            decided_at: facts.decided_at,
+            context: facts.context.as_ref().map(|context| context.to_json().into_boxed_str()),
+            assignment: facts.assignment.map(Box::new),
+        }
+    }
+
+    fn facts(&self) -> Result<DecisionFacts, StoreError> {
+        Ok(DecisionFacts {
+            agent: self.agent,
+            version: self.version,
+            origin: self.origin,
+            propensity: self.propensity,
+            decided_at: self.decided_at,
+            context: context_of(self.context.as_deref().map(str::to_owned))?.map(Into::into),
+            assignment: self.assignment.as_deref().copied(),
+        })
+    }
+}
+
+impl Executed {
+    fn of(facts: &ExecutionFacts) -> Self {
+        Self {
+            position: facts.position,
+            agent: facts.agent,
+            decision: facts.decision,
+            version: facts.version,
+            origin: facts.origin,
+            occurred_at: facts.occurred_at,
+            context: facts.context.as_ref().map(|context| context.to_json().into_boxed_str()),
+            fingerprint: facts.fingerprint,
+        }
+    }
+
+    fn facts(&self) -> Result<ExecutionFacts, StoreError> {
+        Ok(ExecutionFacts {
+            position: self.position,
+            agent: self.agent,
+            decision: self.decision,
+            version: self.version,
+            origin: self.origin,
+            occurred_at: self.occurred_at,
+            context: context_of(self.context.as_deref().map(str::to_owned))?.map(Into::into),
+            fingerprint: self.fingerprint,
+        })
+    }
+}
+
+impl Unheard {
+    /// How much room it takes, in some 400 bytes.
+    fn weight(&self) -> usize {
+        let of = |context: &Option<Box<str>>| context.as_ref().map_or(0, |context| context.len());
+        let decision = self.decision.as_ref().map_or(0, |(_, decided)| of(&decided.context));
+        let execution = self.execution.as_ref().map_or(0, |executed| 250 + of(&executed.context));
+        1 + (decision + execution) / 400
+    }
+
+    /// What is known of an id of which nothing has been heard; `None` where something has, or where what would say what it is
+    /// about has not come.
+    fn of((organisation, id): Key<Uuid>, moves: u64, known: &Known) -> Option<Self> {
+        let key = (organisation, ExecutionId(id));
+        if known.outcomes.contains_key(&key) || known.signals.contains_key(&key) {
+            return None;
+        }
+        let same = DecisionId(id);
+        let execution = known.executions.get(&key);
+        let followed = execution.and_then(|execution| execution.decision).unwrap_or(same);
+        let decided = known.decisions.get(&(organisation, followed));
+        // A decision of the same id beside the one that was followed is what nobody makes.
+        let odd = followed != same && known.decisions.contains_key(&(organisation, same));
+        let comes = execution.is_some_and(|execution| execution.decision.is_none()) || decided.is_some();
+        (comes && !odd).then(|| Self {
+            moves,
+            decision: decided.map(|facts| (followed, Decided::of(facts))),
+            execution: execution.map(|facts| Box::new(Executed::of(facts))),
+        })
+    }
+}
+
+impl Remembered {
+    /// What is remembered of reward definitions.
+    pub(super) fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// The same, to be refreshed.
+    pub(super) fn definitions_mut(&mut self) -> &mut Definitions {
+        &mut self.definitions
+    }
+
+    /// Tells what is remembered of what is wanted, hoping that the heads stand; what has to be asked for is left.
+    pub(super) fn recall(&self, wanted: &Wanted, known: &mut Known) -> Result<Wanted, StoreError> {
+        let mut left = wanted.clone();
+        left.agents.retain(|&(o, agent)| !(self.trusts(o) && self.definitions.is_current(o, agent)));
+        if self.wary > 0 {
+            return Ok(left);
+        }
+        left.executions.clear();
+        for &(organisation, id) in &wanted.executions {
+            match self.unheard(organisation, id.0) {
+                Some(Unheard { decision, execution, .. }) => {
+                    if let Some((decision, decided)) = decision {
+                        known.decisions.insert((organisation, *decision), decided.facts()?);
+                    }
+                    if let Some(execution) = execution {
+                        known.executions.insert((organisation, id), execution.facts()?);
+                    }
+                }
+                None if self.is_new(wanted, (organisation, id.0)) => {}
+                None => drop(left.executions.insert((organisation, id))),
+            }
+        }
+        left.decisions.clear();
+        for &(organisation, id) in &wanted.decisions {
+            let key = (organisation, id);
+            let same = ExecutionId(id.0);
+            let told = wanted.executions.contains(&(organisation, same))
+                && !left.executions.contains(&(organisation, same));
+            if told || known.decisions.contains_key(&key) || self.is_new(wanted, (organisation, id.0)) {
+                continue;
+            }
+            match self.unheard(organisation, id.0).and_then(|unheard| unheard.decision.as_ref()) {
+                Some((decision, decided)) if *decision == id => {
+                    known.decisions.insert(key, decided.facts()?);
+                }
+                _ => drop(left.decisions.insert(key)),
+            }
+        }
+        // What came before its decision was settled when that came: nothing waits for what is there.
+        left.arrivals.retain(|&(o, id)| {
+            let decided = || known.decisions.contains_key(&(o, DecisionId(id)));
+            !(self.is_new(wanted, (o, id)) || self.unheard(o, id).is_some() && decided())
+        });
+        // Of what nothing was heard, this was not heard either. Who gives one id to two statements is found out by the table.
+        left.feedback
+            .retain(|&(o, _), execution| execution.is_none_or(|id| left.executions.contains(&(o, id))));
+        Ok(left)
+    }
+
+    /// Where the heads stand if nobody else has moved them; `None` where that is not worth a try.
+    pub(super) fn heads(&self, organisations: &[OrganisationId]) -> Option<Vec<(OrganisationId, Position)>> {
+        let head = |&organisation: &OrganisationId| {
+            self.trusts(organisation)
+                .then(|| Some((organisation, self.heads.get(&organisation)?.position)))?
+        };
+        organisations.iter().map(head).collect()
+    }
+
+    /// Whether all heads stand where the last batch left them. What is remembered of organisations whose heads do not is
+    /// forgotten.
+    pub(super) fn stand(&mut self, heads: &[(OrganisationId, Position)]) -> bool {
+        let mut stand = true;
+        for &(organisation, position) in heads {
+            match self.heads.get_mut(&organisation) {
+                Some(head) if head.position == position => head.shared = false,
+                Some(_) | None => {
+                    self.moved(organisation, position);
+                    stand = false;
+                }
+            }
+        }
+        stand
+    }
+
+    /// Somebody else has moved a head, or it is not known: to where is seen next.
+    pub(super) fn forget(&mut self, organisations: &[OrganisationId]) {
+        for &organisation in organisations {
+            self.moved(organisation, Position(-1));
+        }
+    }
+
+    /// Forgets everything, as when the database may be another one.
+    pub(crate) fn forget_all(&mut self) {
+        let organisations: Vec<_> = self.heads.keys().copied().collect();
+        self.forget(&organisations);
+    }
+
+    /// Something that was taken for new was not.
+    pub(super) fn be_wary(&mut self) {
+        self.wary = WARY;
+    }
+
+    fn moved(&mut self, organisation: OrganisationId, position: Position) {
+        let moves = self.heads.get(&organisation).map_or(0, |head| head.moves + 1);
+        self.heads.insert(organisation, Head { position, since: Instant::now(), moves, shared: true });
+        self.definitions.forget(organisation);
+    }
+
+    /// Notes what a batch has written, and where it has left the heads.
+    pub(super) fn note(&mut self, heads: &BTreeMap<OrganisationId, Position>, changes: Changes) {
+        for (organisation, position) in heads {
+            if let Some(head) = self.heads.get_mut(organisation) {
+                head.position = *position;
+            }
+        }
+        self.wary = self.wary.saturating_sub(1);
+        for (key, unheard) in changes.0 {
+            if let Some(before) = self.unheard.remove(&key) {
+                self.weight -= before.weight();
+            }
+            if let Some(unheard) = unheard {
+                self.weight += unheard.weight();
+                self.unheard.insert(key, unheard);
+            }
+        }
+        while self.weight > KEPT {
+            let Some((_, oldest)) = self.unheard.pop_front() else { return };
+            self.weight -= oldest.weight();
+        }
+    }
+
+    /// What a planned batch will have changed of what is remembered, once it is written.
+    pub(super) fn changes(&self, wanted: &Wanted, known: &Known) -> Changes {
+        let executions = wanted.executions.iter().map(|&(o, id)| (o, id.0));
+        let decisions = wanted.minted.keys().copied();
+        let decisions = decisions.filter(|&(o, id)| !wanted.executions.contains(&(o, ExecutionId(id))));
+        let decisions = decisions.filter(|&key| self.is_new(wanted, key));
+        let changes = executions.chain(decisions).filter_map(|key| {
+            let moves = self.heads.get(&key.0)?.moves;
+            Some((key, Unheard::of(key, moves, known)))
+        });
+        Changes(changes.collect())
+    }
+
+    fn trusts(&self, organisation: OrganisationId) -> bool {
+        self.heads.get(&organisation).is_some_and(|head| !head.shared)
+    }
+
+    fn unheard(&self, organisation: OrganisationId, id: Uuid) -> Option<&Unheard> {
+        let head = self.heads.get(&organisation).filter(|head| !head.shared)?;
+        self.unheard.get(&(organisation, id)).filter(|unheard| unheard.moves == head.moves)
+    }
+
+    /// Whether this process made an id while nobody else wrote: there is nothing about it.
+    fn is_new(&self, wanted: &Wanted, key: Key<Uuid>) -> bool {
+        let head = self.heads.get(&key.0).filter(|head| !head.shared);
+        let minted = wanted.minted.get(&key);
+        head.zip(minted).is_some_and(|(head, minted)| head.since <= *minted)
+    }
+}
+
+/// What becomes of ids in memory.
+pub(super) struct Changes(Vec<(Key<Uuid>, Option<Unheard>)>);
