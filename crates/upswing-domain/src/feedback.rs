@@ -278,37 +278,69 @@ impl Feedback {
         Ok(())
     }
 
+    /// What of it concerns rewards.
+    pub fn statement(&self) -> Statement<'_> {
+        Statement {
+            feedback_type: self.feedback_type,
+            source: self.source,
+            rating: self.rating,
+            metrics: &self.metrics,
+        }
+    }
+
     /// The signals it carries under a reward definition, with their values on [0, 1].
     ///
     /// # Errors
     /// When a value lies outside of the bounds that the definition declares.
     pub fn signals(&self, definition: &RewardDefinition) -> Result<Vec<Signal>, Invalid> {
-        let mut signals = Vec::new();
-        let mut push =
-            |kind: SignalKind, value: Reward| signals.push(Signal { source: self.source, kind, value });
-        match self.feedback_type {
-            FeedbackType::ThumbsUp if definition.thumb.is_some() => push(SignalKind::Thumb, Reward::ONE),
-            FeedbackType::ThumbsDown if definition.thumb.is_some() => push(SignalKind::Thumb, Reward::ZERO),
-            FeedbackType::Correction => {
-                if let Some(rule) = &definition.correction {
-                    push(SignalKind::Correction, rule.value);
-                }
-            }
-            _ => {}
-        }
-        if let (Some(rating), true) = (self.rating, definition.rating.is_some()) {
-            push(SignalKind::Rating, Reward::new((f64::from(rating) - 1.0) / 4.0)?);
-        }
-        for (name, value) in &self.metrics {
-            if let Some(rule) = definition.metrics.get(name) {
-                let reward = rule.reward(*value).map_err(|mut e| {
-                    e.field = format!("metrics.{name}");
-                    e
-                })?;
-                push(SignalKind::Metric(name.clone()), reward);
-            }
-        }
-        Ok(signals)
+        self.statement().signals(definition).collect()
+    }
+}
+
+/// What feedback says as far as rewards are concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'a> {
+    /// What kind of statement it is.
+    pub feedback_type: FeedbackType,
+    /// Who says it.
+    pub source: FeedbackSource,
+    /// One to five stars.
+    pub rating: Option<u8>,
+    /// Measured outcomes.
+    pub metrics: &'a BTreeMap<String, f64>,
+}
+
+impl<'a> Statement<'a> {
+    /// The signals it carries under a reward definition, with their values on [0, 1]; an error for each value that lies
+    /// outside of the bounds that the definition declares.
+    pub fn signals(
+        self,
+        definition: &'a RewardDefinition,
+    ) -> impl Iterator<Item = Result<Signal, Invalid>> + use<'a> {
+        let Self { feedback_type, source, rating, metrics } = self;
+        let signal = move |kind: SignalKind, value: Reward| Signal { source, kind, value };
+        let thumb = match feedback_type {
+            FeedbackType::ThumbsUp => Some(Reward::ONE),
+            FeedbackType::ThumbsDown => Some(Reward::ZERO),
+            _ => None,
+        };
+        let thumb = thumb.filter(|_| definition.thumb.is_some()).map(|value| (SignalKind::Thumb, value));
+        let correction = definition.correction.as_ref().filter(|_| feedback_type == FeedbackType::Correction);
+        let correction = correction.map(|rule| (SignalKind::Correction, rule.value));
+        let rating = rating.filter(|_| definition.rating.is_some());
+        let rating = rating.map(|rating| {
+            let value = Reward::new((f64::from(rating) - 1.0) / 4.0)?;
+            Ok(signal(SignalKind::Rating, value))
+        });
+        let measured = metrics.iter().filter_map(move |(name, value)| {
+            let value = definition.metrics.get(name)?.reward(*value).map_err(|mut error| {
+                error.field = format!("metrics.{name}");
+                error
+            });
+            Some(value.map(|value| signal(SignalKind::Metric(name.clone()), value)))
+        });
+        let clear = thumb.into_iter().chain(correction);
+        clear.map(move |(kind, value)| Ok(signal(kind, value))).chain(rating).chain(measured)
     }
 }
 

@@ -38,7 +38,7 @@ pub use experiment::{
     METRIC_SOURCES, MetricKind, MetricRole, Operator, Placement, RolloutMargins, SequentialMethod,
     check_split,
 };
-pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType, Payload, Standing};
+pub use feedback::{Dimensions, Feedback, FeedbackSource, FeedbackType, Payload, Standing, Statement};
 pub use findings::{Enrichment, Findings, Flag};
 pub use id::{
     AgentId, DecisionId, ExecutionId, FeedbackId, InputHash, KeyId, OrganisationId, Position, Pseudonym,

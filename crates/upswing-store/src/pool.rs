@@ -73,7 +73,7 @@ impl Pool {
         let idle = self.lock().pop();
         let (mut connection, reused) = match idle {
             Some(connection) if !connection.is_broken() => (connection, true),
-            _ => (self.place.connect(false).await.map_err(unavailable)?, false),
+            _ => (self.connect().await?, false),
         };
         if let Err(error) = scope.begin(&mut connection).await {
             // An idle connection may have died with its server: a fresh one tells.
@@ -81,7 +81,7 @@ impl Pool {
                 return Err(error);
             }
             self.lock().clear();
-            connection = self.place.connect(false).await.map_err(unavailable)?;
+            connection = self.connect().await?;
             scope.begin(&mut connection).await?;
         }
         let outcome = f(&mut connection).await;
@@ -89,6 +89,11 @@ impl Pool {
             self.lock().push(connection);
         }
         outcome
+    }
+
+    /// A connection of its own. Boxed: it is rare, and large, and every read would carry room for it.
+    fn connect(&self) -> BoxFuture<'_, Result<Connection, StoreError>> {
+        async { self.place.connect(false).await.map_err(unavailable) }.boxed()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use upswing_domain::{
     AgentId, Assignment, ConsentRule, Context, Decision, DecisionId, Enrichment, Execution, ExecutionId,
     Feedback, FeedbackId, FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Pseudonym, Purpose,
-    Reward, RolloutId, ShadowExecution, Signal, Standing, Timestamp, VersionId,
+    Reward, RolloutId, ShadowExecution, Signal, Standing, Statement, Timestamp, VersionId,
 };
 use uuid::Uuid;
 
@@ -77,58 +77,38 @@ pub(crate) struct SignalFacts {
     pub(crate) feedback_type: FeedbackType,
     pub(crate) source: FeedbackSource,
     pub(crate) rating: Option<u8>,
-    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) metrics: Arc<BTreeMap<String, f64>>,
     pub(crate) standing: Standing,
 }
 
 impl SignalFacts {
-    fn of(feedback: &Feedback) -> Self {
+    fn of(feedback: &Feedback, metrics: Arc<BTreeMap<String, f64>>) -> Self {
         Self {
             id: feedback.id,
             feedback_type: feedback.feedback_type,
             source: feedback.source,
             rating: feedback.rating,
-            metrics: feedback.metrics.clone(),
+            metrics,
             standing: feedback.standing,
         }
     }
 
     /// Its signals. A value that lies outside of a later definition's bounds says nothing under that definition.
-    fn signals(&self, agent: AgentId, definition: &upswing_domain::RewardDefinition, into: &mut Vec<Signal>) {
-        let mut feedback = Feedback {
-            id: self.id,
-            agent,
-            target: upswing_domain::Target::Execution(ExecutionId(Uuid::nil())),
-            feedback_type: self.feedback_type,
-            source: self.source,
-            author: None,
-            rating: self.rating,
-            dimensions: upswing_domain::Dimensions::default(),
-            issue_categories: Vec::new(),
-            metrics: self.metrics.clone(),
-            text: None,
-            correction: None,
-            details: None,
-            standing: self.standing,
-            findings: upswing_domain::Findings::default(),
-            occurred_at: Timestamp::default(),
-        };
-        feedback.metrics.retain(|name, value| {
-            definition.metrics.get(name).is_some_and(|rule| rule.reward(*value).is_ok())
-        });
-        into.extend(feedback.signals(definition).unwrap_or_default());
+    fn signals(&self, definition: &upswing_domain::RewardDefinition, into: &mut Vec<Signal>) {
+        let Self { feedback_type, source, rating, .. } = *self;
+        let statement = Statement { feedback_type, source, rating, metrics: &self.metrics };
+        into.extend(statement.signals(definition).filter_map(Result::ok));
     }
 }
 
 /// The reward that an execution's feedback, oldest first, gives under a definition.
 pub(crate) fn reward_of(
-    agent: AgentId,
     feedback: &[SignalFacts],
     definition: &upswing_domain::RewardDefinition,
 ) -> Option<Reward> {
     let mut signals = Vec::new();
     for facts in feedback.iter().filter(|facts| facts.standing == Standing::Counted) {
-        facts.signals(agent, definition, &mut signals);
+        facts.signals(definition, &mut signals);
     }
     definition.reward(&signals)
 }
@@ -136,13 +116,12 @@ pub(crate) fn reward_of(
 /// The reward that one author's statements about an execution, oldest first, give by themselves: what the author says,
 /// whether it teaches or not.
 pub(super) fn own_reward(
-    agent: AgentId,
     said: &[SignalFacts],
     definition: &upswing_domain::RewardDefinition,
 ) -> Option<Reward> {
     let mut signals = Vec::new();
     for facts in said {
-        facts.signals(agent, definition, &mut signals);
+        facts.signals(definition, &mut signals);
     }
     definition.reward(&signals)
 }
@@ -458,7 +437,8 @@ impl Plan<'_> {
             None => feedback.standing,
         };
         let standing = self.believed(organisation, feedback, standing);
-        let feedback = &Feedback { standing, ..feedback.clone() };
+        let judged = (standing != feedback.standing).then(|| Feedback { standing, ..feedback.clone() });
+        let feedback = judged.as_ref().unwrap_or(feedback);
         let position = self.next_position(organisation);
         let comment = self.keep(organisation, now, feedback.text.as_deref());
         let correction = self.keep(organisation, now, feedback.correction.as_deref());
@@ -476,10 +456,11 @@ impl Plan<'_> {
         self.touch(organisation, feedback.agent, position);
         let by_account =
             execution.is_some() && feedback.author.is_some() && feedback.source == FeedbackSource::User;
+        let metrics = Arc::new(feedback.metrics.clone());
         let said = Said {
             feedback_type: feedback.feedback_type,
             rating: feedback.rating.map(i64::from),
-            metrics: Arc::new(feedback.metrics.clone()),
+            metrics: Arc::clone(&metrics),
             counts: feedback.standing == Standing::Counted,
             by_account,
         };
@@ -497,7 +478,11 @@ impl Plan<'_> {
         );
         // What is about a session or a person is no execution's outcome.
         let Some(execution) = execution else { return Ack::Stored { position, reward: None } };
-        self.known.signals.entry((organisation, execution)).or_default().push(SignalFacts::of(feedback));
+        self.known
+            .signals
+            .entry((organisation, execution))
+            .or_default()
+            .push(SignalFacts::of(feedback, metrics));
         let cause = Some(feedback.id);
         let reward = self.settle(organisation, now, execution, position, (cause, i64::from(via_token)));
         Ack::Stored { position, reward }
@@ -657,7 +642,7 @@ impl Plan<'_> {
         };
         let definition = self.definitions.get(organisation, target.agent)?;
         let feedback = self.known.signals.get(&key).map_or(&[][..], Vec::as_slice);
-        let new = reward_of(target.agent, feedback, &definition.body);
+        let new = reward_of(feedback, &definition.body);
         let cause = cause.or(feedback.last().map(|f| f.id));
         let before = self.known.outcomes.get(&key).cloned();
         let old = before.as_ref().and_then(|o| o.reward);

@@ -64,7 +64,7 @@ pub(crate) async fn refold(
     }
     for (execution, old, first) in stale {
         let said = feedback.remove(&execution).unwrap_or_default();
-        let new = reward_of(agent, &said, &definition);
+        let new = reward_of(&said, &definition);
         let mut first = first;
         if new != old {
             let position = Position(connection.advance(organisation, 1).await?.0 + 1);

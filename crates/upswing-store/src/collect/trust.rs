@@ -285,7 +285,7 @@ pub(crate) async fn statements(
         let all = said.get(&(execution, statement.author)).map_or(&[][..], Vec::as_slice);
         let until = |last: i64| {
             let facts: Vec<_> = all.iter().filter(|(p, _)| p.0 <= last).map(|(_, f)| f.clone()).collect();
-            own_reward(agent, &facts, &definition)
+            own_reward(&facts, &definition)
         };
         statement.old = until(statement.position.0 - 1);
         statement.new = until(statement.position.0);

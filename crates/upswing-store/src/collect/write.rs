@@ -581,7 +581,7 @@ pub(super) fn signal(row: &mut Row) -> Result<(Key<ExecutionId>, Position, Signa
         feedback_type: rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?,
         source: rows::named("source", &row.take::<String>()?, FeedbackSource::named)?,
         rating: rows::rating(row.take()?)?,
-        metrics: rows::metrics(row.take()?)?,
+        metrics: Arc::new(rows::metrics(row.take()?)?),
         standing: rows::standing(row.take()?)?,
     };
     Ok((key, position, facts))

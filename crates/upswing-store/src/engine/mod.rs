@@ -12,6 +12,7 @@ use upswing_domain::{AgentId, OrganisationId, Position};
 use crate::value::{Row, Value};
 use crate::{AuditSeal, News, StoreError};
 
+use postgres::AtOnce;
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
 pub(crate) use table as tables;
@@ -203,28 +204,42 @@ impl Connection {
     pub(crate) async fn write_at(
         &mut self,
         moves: &[(OrganisationId, Position, Position)],
-        writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
+        mut writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
         rest: impl FnOnce() + Send + 'static,
     ) -> Result<bool, StoreError> {
         let organisations: Vec<_> = moves.iter().map(|(organisation, ..)| *organisation).collect();
-        match &mut self.engine {
-            Engine::Sqlite(_) => {
-                let (heads, _) = self.begin_batch(&organisations, &[]).await?;
-                if heads.iter().zip(moves).any(|(&(_, head), &(_, from, _))| head != from) {
-                    self.roll_back().await?;
-                    return Ok(false);
+        let mut rest = Some(rest);
+        if let Engine::Postgres(c) = &mut self.engine {
+            let moved = moves.iter().map(|&(o, from, to)| vec![o.into(), from.into(), to.into()]).collect();
+            writes.retain(|(_, rows)| !rows.is_empty());
+            writes.insert(0, (&*table::STREAM_HEAD_AT, moved));
+            self.news.clear();
+            let meanwhile = || {
+                if let Some(rest) = rest.take() {
+                    rest();
                 }
-                let moved = moves.iter().map(|&(o, _, to)| vec![o.into(), to.into()]).collect();
-                let moved = std::iter::once((&*tables::STREAM_HEAD, moved));
-                self.write_and_commit(moved.chain(writes).collect(), rest).await?;
-                Ok(true)
+            };
+            match c.write_at_once(&organisations, writes, meanwhile).await? {
+                AtOnce::Written => return Ok(true),
+                AtOnce::Moved => return Ok(false),
+                AtOnce::TooRare(back) => writes = back,
             }
-            Engine::Postgres(c) => {
-                self.news.clear();
-                self.organisations = organisations;
-                c.write_at(moves, writes, rest).await
-            }
+            writes.remove(0);
         }
+        let (heads, _) = self.begin_batch(&organisations, &[]).await?;
+        if heads.iter().zip(moves).any(|(&(_, head), &(_, from, _))| head != from) {
+            self.roll_back().await?;
+            return Ok(false);
+        }
+        let moved = moves.iter().map(|&(o, _, to)| vec![o.into(), to.into()]).collect();
+        writes.push((&*table::STREAM_HEAD, moved));
+        let rest = move || {
+            if let Some(rest) = rest {
+                rest();
+            }
+        };
+        self.write_and_commit(writes, rest).await?;
+        Ok(true)
     }
 
     /// Does what the last [`Connection::write_and_commit`] left to be done.

@@ -8,7 +8,7 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
-use upswing_domain::{OrganisationId, Position};
+use upswing_domain::OrganisationId;
 
 use super::schema::{Dialect, migrations};
 use super::table::{Form, Lookup, Table};
@@ -24,6 +24,8 @@ pub(crate) struct Postgres {
     statements: HashMap<String, Statement>,
     /// Statements that write rows of these forms, all at once.
     writing: HashMap<Vec<Form>, Writing>,
+    /// What [`LASTING_SCOPE`] was set to.
+    looks_at: Vec<OrganisationId>,
     /// Ends when the connection does; kept so that it is dropped with it.
     _driver: Driver,
 }
@@ -49,16 +51,21 @@ enum Writing {
     Together(Statement),
 }
 
+/// What came of writing at once.
+pub(super) enum AtOnce {
+    Written,
+    /// Something stood elsewhere: nothing was written.
+    Moved,
+    /// These rows do not come together often enough to have a statement. Nothing was written.
+    TooRare(Vec<(&'static Table, Vec<Vec<Value>>)>),
+}
+
 /// Which organisations row security lets through, until the transaction ends.
 const SCOPE: &str = "SELECT set_config('upswing.organisations', $1, true)";
+/// The same, until another one is set.
+const LASTING_SCOPE: &str = "SELECT set_config('upswing.organisations', $1, false)";
 const HEADS: &str = "SELECT organisation, position FROM stream_head WHERE organisation = ANY ($1) \
                      ORDER BY organisation FOR UPDATE";
-/// Moves heads that stand where they are expected, and fails where one does not: there is nothing to divide by.
-const MOVE_HEADS: &str = "WITH moved AS (UPDATE stream_head h SET position = m.next \
-     FROM UNNEST($1::uuid[], $2::int8[], $3::int8[]) AS m (organisation, position, next) \
-     WHERE h.organisation = m.organisation AND h.position = m.position RETURNING 1) \
-     SELECT 1 / (count(*) = cardinality($1::uuid[]))::int FROM moved";
-
 /// What one says on becoming a listener, and what tells listeners.
 const LISTEN: &str = "LISTEN upswing_changes";
 const NOTIFY: &str = "NOTIFY upswing_changes";
@@ -124,7 +131,13 @@ impl Postgres {
                 tracing::warn!(%error, "a connection to PostgreSQL ended");
             }
         });
-        Ok(Self { client, statements: HashMap::new(), writing: HashMap::new(), _driver: Driver(driver) })
+        Ok(Self {
+            client,
+            statements: HashMap::new(),
+            writing: HashMap::new(),
+            looks_at: Vec::new(),
+            _driver: Driver(driver),
+        })
     }
 
     /// Tells of changes that are announced in the database, until the connection ends.
@@ -286,90 +299,70 @@ impl Postgres {
 
     pub(super) async fn write_and_commit(
         &mut self,
-        writes: Vec<(&Table, Vec<Vec<Value>>)>,
+        mut writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
         rest: impl FnOnce(),
     ) -> Result<(), StoreError> {
-        let queries = self.queries(writes).await?;
-        self.finish(&queries, rest).await
-    }
-
-    pub(super) async fn write_at(
-        &mut self,
-        moves: &[(OrganisationId, Position, Position)],
-        writes: Vec<(&Table, Vec<Vec<Value>>)>,
-        rest: impl FnOnce(),
-    ) -> Result<bool, StoreError> {
-        let organisations: Vec<_> = moves.iter().map(|(organisation, ..)| *organisation).collect();
-        let scope = [Value::Text(scope_of(&organisations))];
-        let column = |of: fn(&(OrganisationId, Position, Position)) -> Position| {
-            Value::Column(Column::I64(moves.iter().map(|moved| Some(of(moved).0)).collect()))
-        };
-        let ids = Column::Uuid(organisations.iter().map(|o| Some(o.0)).collect());
-        let moved = [Value::Column(ids), column(|moved| moved.1), column(|moved| moved.2)];
-        let (set_scope, move_heads) = (self.prepare(SCOPE).await?, self.prepare(MOVE_HEADS).await?);
-        let queries = self.queries(writes).await?;
-        let (this, moved) = (&*self, references(&moved));
-        // Polled in this order, the messages leave in this order, without waiting for each other's answers. Where the heads
-        // stand elsewhere all that follows is refused, and the COMMIT a ROLLBACK.
-        let begun = join3(
-            this.client.batch_execute("BEGIN"),
-            this.run(&set_scope, &scope),
-            this.client.execute(&move_heads, &moved),
-        );
-        let ((begun, scoped, moved), finished) = join(begun, this.finish(&queries, rest)).await;
-        begun.map_err(database)?;
-        scoped?;
-        match moved {
-            Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Ok(false),
-            Err(error) => Err(database(error)),
-            Ok(_) => finished.map(|()| true),
-        }
-    }
-
-    /// The statements that write rows.
-    async fn queries(
-        &mut self,
-        writes: Vec<(&Table, Vec<Vec<Value>>)>,
-    ) -> Result<Vec<(Statement, Vec<Value>)>, StoreError> {
-        let writes = writes.into_iter().filter(|(_, rows)| !rows.is_empty());
-        let writes = writes.map(|(table, rows)| (table, table.form(&rows), rows)).collect::<Vec<_>>();
-        let forms = writes.iter().map(|(table, form, _)| (*table, *form)).collect::<Vec<_>>();
+        writes.retain(|(_, rows)| !rows.is_empty());
+        let forms = forms(&writes);
         let mut queries = Vec::with_capacity(writes.len());
         if self.often(&forms) {
             // Each statement has its own price, in the database and on the way: all rows go in one.
             let mut parameters = Vec::new();
-            for (table, form, rows) in writes {
-                parameters.extend(table.parameters(form, rows)?);
+            for ((table, form), (_, rows)) in forms.iter().zip(writes) {
+                parameters.extend(table.parameters(*form, rows)?);
             }
             queries.push((self.writing(&forms).await?, parameters));
         } else {
-            for (table, form, rows) in writes {
+            for ((table, form), (_, rows)) in forms.into_iter().zip(writes) {
                 queries.push((self.writing(&[(table, form)]).await?, table.parameters(form, rows)?));
             }
         }
-        Ok(queries)
-    }
-
-    /// Runs statements and commits.
-    async fn finish(
-        &self,
-        queries: &[(Statement, Vec<Value>)],
-        rest: impl FnOnce(),
-    ) -> Result<(), StoreError> {
+        let this = &*self;
         let run = join_all(queries.iter().map(|(statement, parameters)| async move {
-            self.client.execute(statement, &references(parameters)).await.map_err(database)
+            this.client.execute(statement, &references(parameters)).await.map_err(database)
         }));
         // After a failed statement PostgreSQL turns the COMMIT into a ROLLBACK, so sending both at once is safe.
-        let meanwhile = async {
-            // Once everything is under way.
-            tokio::task::yield_now().await;
-            rest();
-        };
-        let (written, committed, ()) = join3(run, self.client.batch_execute("COMMIT"), meanwhile).await;
+        let (written, committed, ()) = join3(run, this.client.batch_execute("COMMIT"), meanwhile(rest)).await;
         for outcome in written {
             outcome?;
         }
         committed.map_err(database)
+    }
+
+    /// Writes rows in a single statement, which is a transaction of its own and needs no other round trip; the first of the
+    /// writes moves rows that must stand where they are expected.
+    pub(super) async fn write_at_once(
+        &mut self,
+        organisations: &[OrganisationId],
+        writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
+        rest: impl FnOnce(),
+    ) -> Result<AtOnce, StoreError> {
+        let forms = forms(&writes);
+        if !self.often(&forms) {
+            return Ok(AtOnce::TooRare(writes));
+        }
+        self.look_at(organisations).await?;
+        let statement = self.writing(&forms).await?;
+        let mut parameters = Vec::new();
+        for ((table, form), (_, rows)) in forms.into_iter().zip(writes) {
+            parameters.extend(table.parameters(form, rows)?);
+        }
+        let parameters = references(&parameters);
+        match join(self.client.execute(&statement, &parameters), meanwhile(rest)).await.0 {
+            Ok(_) => Ok(AtOnce::Written),
+            Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Ok(AtOnce::Moved),
+            Err(error) => Err(database(error)),
+        }
+    }
+
+    /// Which organisations statements see that are transactions of their own. Every other transaction says so for itself.
+    async fn look_at(&mut self, organisations: &[OrganisationId]) -> Result<(), StoreError> {
+        if self.looks_at != organisations {
+            let scope = self.prepare(LASTING_SCOPE).await?;
+            self.run(&scope, &[Value::Text(scope_of(organisations))]).await?;
+            self.looks_at = organisations.to_vec();
+        }
+        Ok(())
     }
 
     pub(super) async fn durability(&mut self) -> Result<Vec<(String, String)>, StoreError> {
@@ -419,12 +412,14 @@ impl Postgres {
             statement
         });
         let statements = statements.collect::<Vec<_>>();
-        let text = match &statements[..] {
-            [one] => one.clone(),
-            several => {
-                let parts = several.iter().enumerate().map(|(n, text)| format!("w{n} AS ({text})"));
-                format!("WITH {} SELECT", parts.collect::<Vec<_>>().join(", "))
+        let parts = statements.iter().enumerate().map(|(n, text)| format!("w{n} AS ({text})"));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        let text = match (&statements[..], forms) {
+            (_, [(table, form), ..]) if form.moves() => {
+                format!("WITH {parts} SELECT {}", table.all_moved(*form))
             }
+            ([one], _) => one.clone(),
+            _ => format!("WITH {parts} SELECT"),
         };
         let statement = self.client.prepare(&text).await.map_err(database)?;
         self.make_room();
@@ -509,6 +504,16 @@ fn begin_text(organisations: &[OrganisationId], key_hash: Option<&[u8; 32]>) -> 
 fn scope_of(organisations: &[OrganisationId]) -> String {
     let organisations: Vec<_> = organisations.iter().map(ToString::to_string).collect();
     organisations.join(",")
+}
+
+fn forms(writes: &[(&'static Table, Vec<Vec<Value>>)]) -> Vec<(&'static Table, Form)> {
+    writes.iter().map(|(table, rows)| (*table, table.form(rows))).collect()
+}
+
+/// What is done once everything is under way.
+async fn meanwhile(rest: impl FnOnce()) {
+    tokio::task::yield_now().await;
+    rest();
 }
 
 fn references(parameters: &[Value]) -> Vec<&(dyn ToSql + Sync)> {

@@ -41,6 +41,9 @@ enum Write {
     Update { keys: usize },
     /// All columns find those that go.
     Delete,
+    /// The first two columns find those that are there: a key, and where it is expected to stand. The third is where it is to
+    /// stand.
+    Move,
 }
 
 /// How rows are written: their table, what is done with them, and their shape.
@@ -56,6 +59,13 @@ pub(super) struct Form {
 struct Shape {
     absent: u64,
     same: u64,
+}
+
+impl Form {
+    /// Whether these rows are moved.
+    pub(super) fn moves(self) -> bool {
+        self.write == Write::Move
+    }
 }
 
 impl Shape {
@@ -95,6 +105,13 @@ impl Table {
         let equal = columns.iter().enumerate().map(|(n, (name, _))| format!("{name} = ?{}", n + 1));
         let found = equal.collect::<Vec<_>>().join(" AND ");
         Self { name, sqlite: format!("DELETE FROM {name} WHERE {found}"), columns, write: Write::Delete }
+    }
+
+    /// Rows that are expected to stand somewhere, and go on from there.
+    fn moving(name: &'static str, columns: &'static [(&'static str, ColumnType); 3]) -> Self {
+        let [(key, _), (position, _), _] = columns;
+        let sqlite = format!("UPDATE {name} SET {position} = ?3 WHERE {key} = ?1 AND {position} = ?2");
+        Self { name, sqlite, columns, write: Write::Move }
     }
 
     /// How these rows are best sent.
@@ -158,8 +175,23 @@ impl Table {
                 let found = equal.map(|(name, value)| format!("t.{name} = {value}")).collect::<Vec<_>>();
                 format!("DELETE FROM {name} t {} WHERE {}", from("USING"), found.join(" AND "))
             }
+            Write::Move => {
+                let found = equal.by_ref().take(2).map(|(name, value)| format!("t.{name} = {value}"));
+                let found = found.collect::<Vec<_>>().join(" AND ");
+                let position = names.get(1).copied().unwrap_or_default();
+                let next = equal.next().map(|(_, value)| value.as_str()).unwrap_or_default();
+                let from = from("FROM");
+                format!("UPDATE {name} t SET {position} = {next} {from} WHERE {found} RETURNING 1 AS moved")
+            }
         };
         (statement, parameter)
+    }
+
+    /// What a statement says at its end that begins with moving rows: it fails where one did not stand where it was expected,
+    /// since there is nothing to divide by.
+    pub(super) fn all_moved(&self, Form { shape, .. }: Form) -> String {
+        let rows = if shape.is_same(0) { "1" } else { "cardinality($1)" };
+        format!("1 / (count(moved) = {rows})::int FROM w0")
     }
 
     /// The parameters of that statement.
@@ -361,6 +393,7 @@ tables! {
         ("organisation", Uuid), ("awaited", Uuid), ("execution", Uuid),
     ], "ON CONFLICT (organisation, awaited, execution) DO NOTHING");
     ARRIVED: Table = Table::delete("awaiting", &[("organisation", Uuid), ("awaited", Uuid)]);
+    STREAM_HEAD_AT: Table = Table::moving("stream_head", &[("organisation", Uuid), ("position", I64), ("next", I64)]);
     STREAM_HEAD: Table = Table::update("stream_head", 1, &[("organisation", Uuid), ("position", I64)]);
     // What an execution had no reward or feedback for before: there is nothing to look for, and nothing to give way to.
     FIRST_OUTCOME: Table = Table::new("outcome", OUTCOME_COLUMNS, "");
