@@ -1688,8 +1688,8 @@ impl Store {
             made_with: state.made_with.clone(),
             at: now,
         };
-        self.transact(
-            vec![organisation],
+        self.transact_beside(
+            organisation,
             boxed!(|c| {
                 if let Some((name, holder, fence)) = held {
                     lease::check(c, &name, &holder, fence).await?;
