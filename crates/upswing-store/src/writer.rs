@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use upswing_domain::ConsentRule;
 
-use crate::collect::{Item, Remembered, write_batch};
+use crate::collect::{Draft, Item, Meanwhile, Remembered, Rules, write_batch};
 use crate::engine::{Connection, Postgres, Sqlite};
 use crate::recent::{Lately, Recent};
 use crate::{Ack, AuditSeal, ContentHash, Listener, News, QueueStatus, StoreError};
@@ -106,10 +106,10 @@ impl Writer {
             connection: Some(connection),
             commands,
             waiting: VecDeque::new(),
+            next: None,
             remembered: Remembered::default(),
-            content_hash,
+            rules: Rules { content_hash, consent },
             audit_seal,
-            consent,
             recent,
             unpublished: Unpublished::default(),
             shared: shared.clone(),
@@ -140,6 +140,10 @@ impl Writer {
                     runtime.block_on(async {
                         while let Some(command) = far.next().await {
                             far.work(command).await;
+                            // Begun while that was written.
+                            while let Some(batch) = far.next.take() {
+                                far.gather(batch).await;
+                            }
                         }
                     });
                     drop(far);
@@ -266,10 +270,11 @@ struct FarEnd {
     commands: mpsc::UnboundedReceiver<Command>,
     /// Taken from the queue, not yet worked on.
     waiting: VecDeque<Command>,
+    /// The next batch, as far as it has come while the one before was being written.
+    next: Option<Batch>,
     remembered: Remembered,
-    content_hash: Arc<ContentHash>,
+    rules: Rules,
     audit_seal: Arc<AuditSeal>,
-    consent: ConsentRule,
     recent: Arc<Recent>,
     /// What was committed, of which followers have not heard: those who wait for their acknowledgements come first.
     unpublished: Unpublished,
@@ -285,10 +290,62 @@ struct Unpublished {
     news: Vec<News>,
 }
 
-struct Group {
+/// Whom to answer.
+type Reply = Option<oneshot::Sender<Result<Vec<Ack>, StoreError>>>;
+
+/// What goes to the disk together.
+struct Batch {
     items: Vec<Item>,
-    reply: Option<oneshot::Sender<Result<Vec<Ack>, StoreError>>>,
-    _permit: OwnedSemaphorePermit,
+    draft: Draft,
+    /// Who waits for how many of the items, in their order.
+    waiting: Vec<(usize, Reply, OwnedSemaphorePermit)>,
+}
+
+impl Batch {
+    fn new(remembered: &Remembered) -> Self {
+        Self { items: Vec::new(), draft: Draft::new(remembered), waiting: Vec::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= BATCH
+    }
+
+    fn add(
+        &mut self,
+        (items, reply, permit): (Vec<Item>, Reply, OwnedSemaphorePermit),
+        remembered: &Remembered,
+        rules: &Rules,
+    ) {
+        items.iter().for_each(|item| self.draft.add(item, remembered, rules));
+        self.waiting.push((items.len(), reply, permit));
+        self.items.extend(items);
+    }
+}
+
+/// Begins the next batch while one is being written.
+struct Ahead<'a> {
+    commands: &'a mut mpsc::UnboundedReceiver<Command>,
+    waiting: &'a mut VecDeque<Command>,
+    next: &'a mut Option<Batch>,
+    rules: &'a Rules,
+}
+
+impl Meanwhile for Ahead<'_> {
+    fn work<'a>(&'a mut self, remembered: &'a Remembered) -> BoxFuture<'a, ()> {
+        async move {
+            while self.waiting.is_empty() && !self.next.as_ref().is_some_and(Batch::is_full) {
+                match self.commands.recv().await {
+                    Some(Command::Events { items, reply, permit }) => {
+                        let next = self.next.get_or_insert_with(|| Batch::new(remembered));
+                        next.add((items, reply, permit), remembered, self.rules);
+                    }
+                    Some(job) => self.waiting.push_back(job),
+                    None => return,
+                }
+            }
+        }
+        .boxed()
+    }
 }
 
 impl FarEnd {
@@ -313,24 +370,28 @@ impl FarEnd {
         match command {
             Command::Job(job) => self.perform(job).await,
             Command::Events { items, reply, permit } => {
-                let mut groups = vec![Group { items, reply, _permit: permit }];
-                let mut count = groups[0].items.len();
-                while count < BATCH {
-                    match self.waiting.pop_front().map_or_else(|| self.commands.try_recv(), Ok) {
-                        Ok(Command::Events { items, reply, permit }) => {
-                            count += items.len();
-                            groups.push(Group { items, reply, _permit: permit });
-                        }
-                        Ok(job) => {
-                            self.waiting.push_back(job);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
-                self.write(groups).await;
+                let mut batch = Batch::new(&self.remembered);
+                batch.add((items, reply, permit), &self.remembered, &self.rules);
+                self.gather(batch).await;
             }
         }
+    }
+
+    /// Adds what is queued, and writes.
+    async fn gather(&mut self, mut batch: Batch) {
+        while !batch.is_full() {
+            match self.waiting.pop_front().map_or_else(|| self.commands.try_recv(), Ok) {
+                Ok(Command::Events { items, reply, permit }) => {
+                    batch.add((items, reply, permit), &self.remembered, &self.rules);
+                }
+                Ok(job) => {
+                    self.waiting.push_back(job);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.write(batch).await;
     }
 
     async fn perform(&mut self, job: Box<dyn Job>) {
@@ -352,24 +413,17 @@ impl FarEnd {
         }
     }
 
-    async fn write(&mut self, groups: Vec<Group>) {
-        let mut lengths = Vec::with_capacity(groups.len());
-        let mut items = Vec::new();
-        let mut replies = Vec::with_capacity(groups.len());
-        for group in groups {
-            lengths.push(group.items.len());
-            items.extend(group.items);
-            replies.push((group.reply, group._permit));
-        }
+    async fn write(&mut self, batch: Batch) {
+        let Batch { items, draft, waiting } = batch;
         let began = Instant::now();
-        let outcome = self.write_with_patience(&items).await;
+        let outcome = self.write_with_patience(&items, draft).await;
         let busy = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.shared.busy_nanoseconds.fetch_add(busy, Relaxed);
         self.shared.batches.fetch_add(1, Relaxed);
         let mut acks = match outcome {
             Ok(acks) => acks.into_iter(),
             Err(error) => {
-                for (reply, _permit) in replies {
+                for (_, reply, _permit) in waiting {
                     if let Some(reply) = reply {
                         let _ = reply.send(Err(error.clone()));
                     }
@@ -378,7 +432,7 @@ impl FarEnd {
                 return;
             }
         };
-        for (length, (reply, _permit)) in lengths.into_iter().zip(replies) {
+        for (length, reply, _permit) in waiting {
             let mine: Vec<_> = acks.by_ref().take(length).collect();
             let refused = mine.iter().filter(|a| matches!(a, Ack::Refused(_))).count() as u64;
             let written = mine.iter().filter(|a| matches!(a, Ack::Stored { .. })).count() as u64;
@@ -404,11 +458,12 @@ impl FarEnd {
     }
 
     /// Writes, and again when the connection was lost: events are known by their ids, so nothing is written twice.
-    async fn write_with_patience(&mut self, items: &[Item]) -> Result<Vec<Ack>, StoreError> {
+    async fn write_with_patience(&mut self, items: &[Item], draft: Draft) -> Result<Vec<Ack>, StoreError> {
         let until = Instant::now() + PATIENCE;
+        let mut draft = Some(draft);
         loop {
             self.connected(until).await?;
-            match self.write_or_bisect(items).await {
+            match self.write_or_bisect(items, draft.take()).await {
                 Err(error @ StoreError::Unavailable(_)) if Instant::now() >= until => return Err(error),
                 Err(StoreError::Unavailable(reason)) => {
                     tracing::warn!(reason, "the database is away; the batch is kept and tried again");
@@ -421,11 +476,17 @@ impl FarEnd {
     }
 
     /// A bad row fails alone: a batch that is refused is halved until the row is found.
-    fn write_or_bisect<'a>(&'a mut self, items: &'a [Item]) -> BoxFuture<'a, Result<Vec<Ack>, StoreError>> {
+    fn write_or_bisect<'a>(
+        &'a mut self,
+        items: &'a [Item],
+        draft: Option<Draft>,
+    ) -> BoxFuture<'a, Result<Vec<Ack>, StoreError>> {
         async move {
-            let connection = self.connection.as_mut().ok_or(StoreError::Closing)?;
-            let (remembered, hash) = (&mut self.remembered, &*self.content_hash);
-            match write_batch(connection, remembered, hash, self.consent, items).await {
+            let Self { commands, waiting, next, rules, connection, remembered, .. } = self;
+            let connection = connection.as_mut().ok_or(StoreError::Closing)?;
+            let rules = &*rules;
+            let mut ahead = Ahead { commands, waiting, next, rules };
+            match write_batch(connection, remembered, rules, (items, draft), &mut ahead).await {
                 Ok(written) => {
                     self.unpublished.news.extend(connection.take_news());
                     self.unpublished.lately.extend(written.lately);
@@ -444,8 +505,8 @@ impl FarEnd {
                         return Ok(vec![Ack::Refused(error.to_string())]);
                     }
                     let (left, right) = items.split_at(items.len() / 2);
-                    let mut acks = self.write_or_bisect(left).await?;
-                    acks.extend(self.write_or_bisect(right).await?);
+                    let mut acks = self.write_or_bisect(left, None).await?;
+                    acks.extend(self.write_or_bisect(right, None).await?);
                     Ok(acks)
                 }
             }

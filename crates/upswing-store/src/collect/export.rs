@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use upswing_domain::{AgentId, DecisionId, ExecutionId, Reward, VersionId};
 
+use super::facts::learn_execution;
 use super::plan::Known;
 use super::read::{self, Page};
 use super::rows;
-use super::write::learn_execution;
 use crate::engine::{Connection, tables};
 use crate::value::Value;
 use crate::{ExportedDecision, StoreError, StoredDecision};

@@ -16,7 +16,7 @@ use super::definition::Definitions;
 use super::rows;
 use crate::recent::{Executed, RecentEvent, Said, What};
 use crate::value::Value;
-use crate::{Ack, ContentHash, Defence, Event, Fingerprint, LedgerEntry, News};
+use crate::{Ack, ContentHash, Defence, Event, Fingerprint, LedgerEntry};
 
 /// What is known of a decision.
 #[derive(Debug, Clone)]
@@ -186,8 +186,8 @@ pub(super) struct Rows {
 
 /// A batch while it is planned.
 pub(super) struct Plan<'a> {
-    pub(super) known: Known,
-    pub(super) rows: Rows,
+    pub(super) known: &'a mut Known,
+    pub(super) rows: &'a mut Rows,
     pub(super) definitions: &'a Definitions,
     pub(super) content_hash: &'a ContentHash,
     pub(super) consent: ConsentRule,
@@ -256,16 +256,6 @@ impl Plan<'_> {
                 self.receive(organisation, now, feedback)
             }
         }
-    }
-
-    /// What followers will find new.
-    pub(super) fn news(&self) -> Vec<News> {
-        let news = |(&(organisation, agent), &position): (&Key<AgentId>, &Position)| News {
-            organisation,
-            agent,
-            position,
-        };
-        self.rows.agent_heads.iter().map(news).collect()
     }
 
     fn decide(&mut self, organisation: OrganisationId, now: Timestamp, decision: &Decision) -> Ack {

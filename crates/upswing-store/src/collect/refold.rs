@@ -5,9 +5,9 @@ use upswing_domain::{
 };
 use uuid::Uuid;
 
+use super::facts::signal_facts;
 use super::plan::reward_of;
 use super::read::decision_of;
-use super::write::signal_facts;
 use crate::StoreError;
 use crate::engine::{Connection, tables};
 use crate::value::Value;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::definition::Definitions;
 use super::plan::{DecisionFacts, ExecutionFacts, Key, Known};
 use super::read::context_of;
-use super::write::Wanted;
+use super::wanted::{Minted, Wanted};
 use crate::{Fingerprint, StoreError};
 
 /// How much of what waits for feedback is kept, by [`Unheard::weight`]: some 30 MB.
@@ -32,6 +32,7 @@ pub(crate) struct Remembered {
     unheard: LinkedHashMap<Key<Uuid>, Unheard>,
     weight: usize,
     wary: u32,
+    forgotten: u64,
 }
 
 /// Where the last batch left an organisation's head.
@@ -175,7 +176,13 @@ impl Remembered {
     }
 
     /// Tells what is remembered of what is wanted, hoping that the heads stand; what has to be asked for is left.
-    pub(super) fn recall(&self, wanted: &Wanted, known: &mut Known) -> Result<Wanted, StoreError> {
+    /// Of what was `minted` just now there is nothing to know.
+    pub(super) fn recall(
+        &self,
+        wanted: &Wanted,
+        minted: &Minted,
+        known: &mut Known,
+    ) -> Result<Wanted, StoreError> {
         let mut left = wanted.clone();
         left.agents.retain(|&(o, agent)| !(self.trusts(o) && self.definitions.is_current(o, agent)));
         if self.wary > 0 {
@@ -192,7 +199,7 @@ impl Remembered {
                         known.executions.insert((organisation, id), execution.facts()?);
                     }
                 }
-                None if self.is_new(wanted, (organisation, id.0)) => {}
+                None if self.is_new(minted, (organisation, id.0)) => {}
                 None => drop(left.executions.insert((organisation, id))),
             }
         }
@@ -202,7 +209,7 @@ impl Remembered {
             let same = ExecutionId(id.0);
             let told = wanted.executions.contains(&(organisation, same))
                 && !left.executions.contains(&(organisation, same));
-            if told || known.decisions.contains_key(&key) || self.is_new(wanted, (organisation, id.0)) {
+            if told || known.decisions.contains_key(&key) || self.is_new(minted, (organisation, id.0)) {
                 continue;
             }
             match self.unheard(organisation, id.0).and_then(|unheard| unheard.decision.as_ref()) {
@@ -215,7 +222,7 @@ impl Remembered {
         // What came before its decision was settled when that came: nothing waits for what is there.
         left.arrivals.retain(|&(o, id)| {
             let decided = || known.decisions.contains_key(&(o, DecisionId(id)));
-            !(self.is_new(wanted, (o, id)) || self.unheard(o, id).is_some() && decided())
+            !(self.is_new(minted, (o, id)) || self.unheard(o, id).is_some() && decided())
         });
         // Of what nothing was heard, this was not heard either. Who gives one id to two statements is found out by the table.
         left.feedback
@@ -223,13 +230,19 @@ impl Remembered {
         Ok(left)
     }
 
-    /// Where the heads stand if nobody else has moved them; `None` where that is not worth a try.
-    pub(super) fn heads(&self, organisations: &[OrganisationId]) -> Option<Vec<(OrganisationId, Position)>> {
-        let head = |&organisation: &OrganisationId| {
-            self.trusts(organisation)
-                .then(|| Some((organisation, self.heads.get(&organisation)?.position)))?
-        };
-        organisations.iter().map(head).collect()
+    /// Where a head stands if nobody else has moved it; `None` where that is not worth a try.
+    pub(super) fn head(&self, organisation: OrganisationId) -> Option<Position> {
+        self.heads.get(&organisation).filter(|head| !head.shared).map(|head| head.position)
+    }
+
+    /// How often something was forgotten: what was planned before does not hold.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Whether everything is asked for that may not be new.
+    pub(super) fn asks(&self) -> bool {
+        self.wary > 0
     }
 
     /// Whether all heads stand where the last batch left them. What is remembered of organisations whose heads do not is
@@ -263,10 +276,12 @@ impl Remembered {
 
     /// Something that was taken for new was not.
     pub(super) fn be_wary(&mut self) {
+        self.forgotten += 1;
         self.wary = WARY;
     }
 
     fn moved(&mut self, organisation: OrganisationId, position: Position) {
+        self.forgotten += 1;
         let moves = self.heads.get(&organisation).map_or(0, |head| head.moves + 1);
         self.heads.insert(organisation, Head { position, since: Instant::now(), moves, shared: true });
         self.definitions.forget(organisation);
@@ -300,7 +315,7 @@ impl Remembered {
         let executions = wanted.executions.iter().map(|&(o, id)| (o, id.0));
         let decisions = wanted.minted.keys().copied();
         let decisions = decisions.filter(|&(o, id)| !wanted.executions.contains(&(o, ExecutionId(id))));
-        let decisions = decisions.filter(|&key| self.is_new(wanted, key));
+        let decisions = decisions.filter(|&key| self.is_new(&wanted.minted, key));
         let changes = executions.chain(decisions).filter_map(|key| {
             let moves = self.heads.get(&key.0)?.moves;
             Some((key, Unheard::of(key, moves, known)))
@@ -318,9 +333,9 @@ impl Remembered {
     }
 
     /// Whether this process made an id while nobody else wrote: there is nothing about it.
-    fn is_new(&self, wanted: &Wanted, key: Key<Uuid>) -> bool {
+    fn is_new(&self, minted: &Minted, key: Key<Uuid>) -> bool {
         let head = self.heads.get(&key.0).filter(|head| !head.shared);
-        let minted = wanted.minted.get(&key);
+        let minted = minted.get(&key);
         head.zip(minted).is_some_and(|(head, minted)| head.since <= *minted)
     }
 }

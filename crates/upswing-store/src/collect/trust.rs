@@ -11,10 +11,10 @@ use upswing_domain::{
 };
 
 use super::definition::Definitions;
+use super::facts::{learn_about_execution, learn_agent_definition, learn_decision, signal, signal_facts};
 use super::plan::{Known, Plan, Rows, own_reward};
-use super::write::{
-    Keys, keys, learn_about_execution, learn_decision, learn_definition, outcome_row, signal, signal_facts,
-};
+use super::wanted::{Keys, keys};
+use super::write::outcome_row;
 use super::{context_of, refold};
 use crate::engine::{Connection, tables};
 use crate::value::Value;
@@ -129,14 +129,15 @@ async fn fold_again(
     }
     let agents: Keys<AgentId> = known.outcomes.iter().map(|(&(o, _), outcome)| (o, outcome.agent)).collect();
     for row in connection.look_up(&tables::AGENT_DEFINITION, keys(&agents)).await? {
-        learn_definition(&mut known, row)?;
+        learn_agent_definition(&mut known, row)?;
     }
     let mut definitions = Definitions::default();
     definitions.refresh(connection, &known.definitions).await?;
 
+    let mut rows = Rows::default();
     let mut plan = Plan {
-        known,
-        rows: Rows::default(),
+        known: &mut known,
+        rows: &mut rows,
         definitions: &definitions,
         // Nothing new is said here, by nobody: there is no content to name and nobody to ask.
         content_hash: &|_, _| [0; 18],
@@ -146,7 +147,6 @@ async fn fold_again(
     for (execution, cause) in changed {
         plan.settle_again(organisation, now, execution, cause);
     }
-    let Plan { known, rows, .. } = plan;
     let outcomes = rows.outcomes.iter().filter_map(|key| outcome_row(&known, key)).collect();
     connection.insert(&tables::OUTCOME, outcomes).await?;
     connection.insert(&tables::LEDGER, rows.ledger).await?;

@@ -7,6 +7,7 @@ pub(crate) mod table;
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use upswing_domain::{AgentId, OrganisationId, Position};
 
 use crate::value::{Row, Value};
@@ -193,19 +194,15 @@ impl Connection {
         }
     }
 
-    /// Whether a batch that has nothing to ask is better written with [`Connection::write_at`]: where the database is away a
-    /// round trip.
-    pub(crate) fn writes_at_once(&self) -> bool {
-        matches!(self.engine, Engine::Postgres(_))
-    }
-
     /// Writes rows table by table in a transaction of its own and commits, if the organisations' heads stand where they are
-    /// expected, and moves them: organisation, from, to. Whether they did; where they did not, nothing was written.
+    /// expected, and moves them: organisation, from, to. Whether they did; where they did not, nothing was written. Where the
+    /// database is away a round trip, something else may go on `meanwhile`, until it answers.
     pub(crate) async fn write_at(
         &mut self,
         moves: &[(OrganisationId, Position, Position)],
         mut writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
         rest: impl FnOnce() + Send + 'static,
+        meanwhile: BoxFuture<'_, ()>,
     ) -> Result<bool, StoreError> {
         let organisations: Vec<_> = moves.iter().map(|(organisation, ..)| *organisation).collect();
         let mut rest = Some(rest);
@@ -214,10 +211,11 @@ impl Connection {
             writes.retain(|(_, rows)| !rows.is_empty());
             writes.insert(0, (&*table::STREAM_HEAD_AT, moved));
             self.news.clear();
-            let meanwhile = || {
+            let meanwhile = async {
                 if let Some(rest) = rest.take() {
                     rest();
                 }
+                meanwhile.await;
             };
             match c.write_at_once(&organisations, writes, meanwhile).await? {
                 AtOnce::Written => return Ok(true),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{Either, join, join_all, join3, select};
 use postgres_types::{ToSql, Type};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
@@ -322,7 +322,8 @@ impl Postgres {
             this.client.execute(statement, &references(parameters)).await.map_err(database)
         }));
         // After a failed statement PostgreSQL turns the COMMIT into a ROLLBACK, so sending both at once is safe.
-        let (written, committed, ()) = join3(run, this.client.batch_execute("COMMIT"), meanwhile(rest)).await;
+        let (written, committed, ()) =
+            join3(run, this.client.batch_execute("COMMIT"), after_a_turn(async { rest() })).await;
         for outcome in written {
             outcome?;
         }
@@ -335,7 +336,7 @@ impl Postgres {
         &mut self,
         organisations: &[OrganisationId],
         writes: Vec<(&'static Table, Vec<Vec<Value>>)>,
-        rest: impl FnOnce(),
+        meanwhile: impl Future<Output = ()>,
     ) -> Result<AtOnce, StoreError> {
         let forms = forms(&writes);
         if !self.often(&forms) {
@@ -348,7 +349,13 @@ impl Postgres {
             parameters.extend(table.parameters(form, rows)?);
         }
         let parameters = references(&parameters);
-        match join(self.client.execute(&statement, &parameters), meanwhile(rest)).await.0 {
+        // Polled first, the statement is under way before anything else is done.
+        let written = std::pin::pin!(self.client.execute(&statement, &parameters));
+        let written = match select(written, std::pin::pin!(after_a_turn(meanwhile))).await {
+            Either::Left((written, _)) => written,
+            Either::Right(((), written)) => written.await,
+        };
+        match written {
             Ok(_) => Ok(AtOnce::Written),
             Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Ok(AtOnce::Moved),
             Err(error) => Err(database(error)),
@@ -511,9 +518,9 @@ fn forms(writes: &[(&'static Table, Vec<Vec<Value>>)]) -> Vec<(&'static Table, F
 }
 
 /// What is done once everything is under way.
-async fn meanwhile(rest: impl FnOnce()) {
+async fn after_a_turn(meanwhile: impl Future<Output = ()>) {
     tokio::task::yield_now().await;
-    rest();
+    meanwhile.await;
 }
 
 fn references(parameters: &[Value]) -> Vec<&(dyn ToSql + Sync)> {

@@ -9,6 +9,7 @@ mod durability;
 mod followers;
 mod isolation;
 mod platform;
+mod remembered;
 mod reputation;
 mod shadow;
 mod support;

@@ -1,0 +1,168 @@
+//! How rows of answers become facts.
+
+use std::sync::Arc;
+
+use upswing_domain::{
+    AgentId, DecisionId, ExecutionId, FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Purpose,
+};
+use uuid::Uuid;
+
+use super::plan::{
+    AuthorFacts, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, OutcomeFacts, ShadowFacts,
+    SignalFacts,
+};
+use super::read::{assignment, context_of};
+use super::rows;
+use crate::StoreError;
+use crate::value::Row;
+
+/// How a row of an answer is read.
+pub(super) type Learn = fn(&mut Known, Row) -> Result<(), StoreError>;
+
+pub(super) fn learn_agent_definition(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    known.definitions.push((row.take()?, row.take()?, row.take()?));
+    Ok(())
+}
+
+pub(super) fn learn_decision(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let _position: i64 = row.take()?;
+    let agent = row.take()?;
+    known.decisions.insert(key, decision_facts(agent, &mut row)?);
+    Ok(())
+}
+
+pub(super) fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let position = row.take()?;
+    known.executions.insert(key, execution_facts(position, &mut row)?);
+    Ok(())
+}
+
+/// Reads a row of `ABOUT_EXECUTIONS`.
+pub(super) fn learn_about_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let (organisation, id): (OrganisationId, Uuid) = (row.take()?, row.take()?);
+    match row.take::<Option<AgentId>>()? {
+        Some(agent) => {
+            let facts = decision_facts(agent, &mut row)?;
+            known.decisions.insert((organisation, DecisionId(id)), facts);
+        }
+        None => row.skip(9),
+    }
+    match row.take::<Option<Position>>()? {
+        Some(position) => {
+            let facts = execution_facts(position, &mut row)?;
+            known.executions.insert((organisation, ExecutionId(id)), facts);
+        }
+        None => row.skip(7),
+    }
+    if let Some(agent) = row.take::<Option<AgentId>>()? {
+        known.outcomes.insert((organisation, ExecutionId(id)), outcome_facts(agent, &mut row)?);
+    }
+    Ok(())
+}
+
+fn decision_facts(agent: AgentId, row: &mut Row) -> Result<DecisionFacts, StoreError> {
+    Ok(DecisionFacts {
+        agent,
+        version: row.take()?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        propensity: row.take()?,
+        decided_at: row.take()?,
+        context: context_of(row.take()?)?.map(Arc::new),
+        assignment: assignment(row)?,
+    })
+}
+
+fn execution_facts(position: Position, row: &mut Row) -> Result<ExecutionFacts, StoreError> {
+    Ok(ExecutionFacts {
+        position,
+        agent: row.take()?,
+        decision: row.take()?,
+        version: row.take()?,
+        origin: rows::named("origin", &row.take::<String>()?, Origin::named)?,
+        occurred_at: row.take()?,
+        context: context_of(row.take()?)?.map(Arc::new),
+        fingerprint: row.take()?,
+    })
+}
+
+fn outcome_facts(agent: AgentId, row: &mut Row) -> Result<OutcomeFacts, StoreError> {
+    Ok(OutcomeFacts {
+        agent,
+        reward: row.take()?,
+        definition_version: row.take()?,
+        first_position: row.take()?,
+        token_uses: row.take()?,
+        stored: true,
+    })
+}
+
+pub(super) fn learn_shadow(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?);
+    let facts = ShadowFacts { position: row.take()?, fingerprint: row.take()? };
+    known.shadows.insert(key, facts);
+    Ok(())
+}
+
+pub(super) fn learn_feedback(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let facts = FeedbackFacts { position: row.take()?, execution: row.take()?, fingerprint: row.take()? };
+    known.feedback.insert(key, facts);
+    Ok(())
+}
+
+pub(super) fn learn_consent(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let (organisation, person) = (row.take()?, row.take()?);
+    let purpose = rows::named("purpose", &row.take::<String>()?, Purpose::named)?;
+    // Oldest first: the latest stays.
+    known.consents.insert((organisation, person, purpose), row.take()?);
+    Ok(())
+}
+
+pub(super) fn learn_author(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?, row.take()?);
+    known.authors.insert(key, AuthorFacts { counted: row.take()?, received: row.take()? });
+    Ok(())
+}
+
+pub(super) fn learn_trusted(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?);
+    if row.take()? {
+        known.distrusted.insert(key);
+    }
+    Ok(())
+}
+
+pub(super) fn learn_text(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?, row.take()?, row.take()?);
+    known.texts.entry(key).or_default().insert(row.take()?, row.take()?);
+    Ok(())
+}
+
+pub(super) fn learn_awaiting(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    known.awaiting.entry(key).or_default().insert(row.take()?);
+    Ok(())
+}
+
+/// Reads a row of `FEEDBACK_SIGNALS`.
+pub(super) fn signal_facts(mut row: Row) -> Result<((OrganisationId, ExecutionId), SignalFacts), StoreError> {
+    let (key, _, facts) = signal(&mut row)?;
+    Ok((key, facts))
+}
+
+/// Reads what `FEEDBACK_SIGNALS` and `AUTHOR_SIGNALS` have in common.
+pub(super) fn signal(row: &mut Row) -> Result<(Key<ExecutionId>, Position, SignalFacts), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let position = row.take()?;
+    let facts = SignalFacts {
+        id: row.take()?,
+        feedback_type: rows::named("feedback_type", &row.take::<String>()?, FeedbackType::named)?,
+        source: rows::named("source", &row.take::<String>()?, FeedbackSource::named)?,
+        rating: rows::rating(row.take()?)?,
+        metrics: Arc::new(rows::metrics(row.take()?)?),
+        standing: rows::standing(row.take()?)?,
+    };
+    Ok((key, position, facts))
+}
