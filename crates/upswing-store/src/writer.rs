@@ -85,6 +85,14 @@ struct Shared {
     durability: Mutex<Vec<(String, String)>>,
 }
 
+impl Shared {
+    fn announce(&self, news: &[News]) {
+        if let (false, Some(listener)) = (news.is_empty(), self.listeners.get()) {
+            listener(news);
+        }
+    }
+}
+
 impl Writer {
     pub(crate) fn start(
         place: &Place,
@@ -290,6 +298,14 @@ struct Unpublished {
     news: Vec<News>,
 }
 
+impl Unpublished {
+    /// Tells followers, and is empty then.
+    fn publish(&mut self, recent: &Recent, shared: &Shared) {
+        std::mem::take(&mut self.lately).into_iter().for_each(|lately| recent.append(lately));
+        shared.announce(&std::mem::take(&mut self.news));
+    }
+}
+
 /// Whom to answer.
 type Reply = Option<oneshot::Sender<Result<Vec<Ack>, StoreError>>>;
 
@@ -322,8 +338,11 @@ impl Batch {
     }
 }
 
-/// Begins the next batch while one is being written.
+/// Tells followers of the last batch, and begins the next one, while one is being written.
 struct Ahead<'a> {
+    unpublished: &'a mut Unpublished,
+    recent: &'a Recent,
+    shared: &'a Shared,
     commands: &'a mut mpsc::UnboundedReceiver<Command>,
     waiting: &'a mut VecDeque<Command>,
     next: &'a mut Option<Batch>,
@@ -333,6 +352,7 @@ struct Ahead<'a> {
 impl Meanwhile for Ahead<'_> {
     fn work<'a>(&'a mut self, remembered: &'a Remembered) -> BoxFuture<'a, ()> {
         async move {
+            self.unpublished.publish(self.recent, self.shared);
             while self.waiting.is_empty() && !self.next.as_ref().is_some_and(Batch::is_full) {
                 match self.commands.recv().await {
                     Some(Command::Events { items, reply, permit }) => {
@@ -405,7 +425,7 @@ impl FarEnd {
                 let usable = job.perform(connection).await;
                 let news = connection.take_news();
                 self.shared.commits.fetch_add(1, Relaxed);
-                self.announce(&news);
+                self.shared.announce(&news);
                 if !usable {
                     self.lose();
                 }
@@ -444,14 +464,15 @@ impl FarEnd {
                 None => {}
             }
         }
-        self.publish();
+        // What is planned already comes first: followers are told while that is written.
+        if self.next.is_none() {
+            self.publish();
+        }
     }
 
     /// Tells followers of what was committed.
     fn publish(&mut self) {
-        let Unpublished { lately, news } = std::mem::take(&mut self.unpublished);
-        lately.into_iter().for_each(|lately| self.recent.append(lately));
-        self.announce(&news);
+        self.unpublished.publish(&self.recent, &self.shared);
         if let Some(connection) = &mut self.connection {
             connection.do_rest();
         }
@@ -483,9 +504,10 @@ impl FarEnd {
     ) -> BoxFuture<'a, Result<Vec<Ack>, StoreError>> {
         async move {
             let Self { commands, waiting, next, rules, connection, remembered, .. } = self;
+            let Self { unpublished, recent, shared, .. } = self;
             let connection = connection.as_mut().ok_or(StoreError::Closing)?;
             let rules = &*rules;
-            let mut ahead = Ahead { commands, waiting, next, rules };
+            let mut ahead = Ahead { unpublished, recent, shared, commands, waiting, next, rules };
             match write_batch(connection, remembered, rules, (items, draft), &mut ahead).await {
                 Ok(written) => {
                     self.unpublished.news.extend(connection.take_news());
@@ -567,12 +589,6 @@ impl FarEnd {
             self.shared.connected.store(true, Relaxed);
         }
         Ok(connection)
-    }
-
-    fn announce(&self, news: &[News]) {
-        if let (false, Some(listener)) = (news.is_empty(), self.shared.listeners.get()) {
-            listener(news);
-        }
     }
 }
 

@@ -144,7 +144,7 @@ impl Planned {
     }
 
     /// Writes it: in the transaction that has begun, or, where it was planned by heart, at once, with something that is done
-    /// meanwhile. `None` where somebody else has written: what is remembered does not hold.
+    /// meanwhile. `None` where somebody else has written, or may have: what is remembered does not do.
     async fn write(
         self,
         connection: &mut Connection,
@@ -155,9 +155,11 @@ impl Planned {
         let Self { known, mut rows, from, acks } = self;
         let by_heart = meanwhile.is_some();
         if rows.heads == from {
-            if !by_heart {
-                connection.roll_back().await?;
+            if by_heart {
+                // Nothing that is written would tell that somebody else has written since.
+                return Ok(None);
             }
+            connection.roll_back().await?;
             return Ok(Some(Written { acks, lately: Vec::new(), by_heart }));
         }
         let news = rows.agent_heads.iter().map(|(&(organisation, agent), &position)| News {
