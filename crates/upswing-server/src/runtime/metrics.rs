@@ -106,7 +106,7 @@ pub(crate) fn exposition(
         let _ = writeln!(out, "{name}_count{{{labels}}} {total}");
     }
     let name = "upswing_write_duration_seconds";
-    family(&mut out, name, "summary", "From a batch's first look-up in the database to its commit.");
+    family(&mut out, name, "summary", "From a batch's first word to the database to its commit.");
     let _ = writeln!(out, "{name}_sum {}\n{name}_count {}", queue.busy.as_secs_f64(), queue.batches);
     let mut single = |name: &str, kind: &str, help: &str, value: i128| {
         family(&mut out, name, kind, help);
@@ -117,6 +117,12 @@ pub(crate) fn exposition(
         "counter",
         "Decisions answered.",
         counts.decisions.load(Relaxed).into(),
+    );
+    single(
+        "upswing_write_by_heart_total",
+        "counter",
+        "Batches for which nothing had to be looked up.",
+        queue.by_heart.into(),
     );
     single("upswing_events_written_total", "counter", "Events on disk.", queue.written.into());
     single(
