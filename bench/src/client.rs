@@ -1,14 +1,20 @@
 //! One keep-alive connection for what is asked beside the load: setting up, probing, looking.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::failure::{Doing as _, Failure, Result};
 
+/// After how long without a request the connection is made again: servers close what is silent.
+const SILENT: Duration = Duration::from_secs(30);
+
 /// One connection to a server.
 pub(crate) struct Client {
     stream: TcpStream,
+    used: Instant,
     address: String,
     key: String,
     buffer: Vec<u8>,
@@ -17,9 +23,9 @@ pub(crate) struct Client {
 impl Client {
     /// Connects.
     pub(crate) async fn connect(address: &str, key: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.doing("connecting to the server")?;
-        stream.set_nodelay(true).doing("TCP_NODELAY")?;
-        Ok(Self { stream, address: address.to_owned(), key: key.to_owned(), buffer: Vec::new() })
+        let stream = open(address).await?;
+        let (address, key) = (address.to_owned(), key.to_owned());
+        Ok(Self { stream, used: Instant::now(), address, key, buffer: Vec::new() })
     }
 
     /// A request as text.
@@ -33,6 +39,10 @@ impl Client {
 
     /// Sends a request; the body of a 2xx answer as it came.
     pub(crate) async fn call(&mut self, method: &str, path: &str, body: &str) -> Result<String> {
+        if self.used.elapsed() > SILENT {
+            self.stream = open(&self.address).await?;
+        }
+        self.used = Instant::now();
         let request = Self::text(&self.address, &self.key, method, path, body);
         self.stream.write_all(request.as_bytes()).await.doing("sending")?;
         self.buffer.clear();
@@ -76,4 +86,10 @@ impl Client {
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
         value.ok_or_else(|| Failure::new(format!("/metrics has no {name}")))
     }
+}
+
+async fn open(address: &str) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await.doing("connecting to the server")?;
+    stream.set_nodelay(true).doing("TCP_NODELAY")?;
+    Ok(stream)
 }

@@ -19,8 +19,8 @@ use super::read::context_of;
 use super::wanted::{Minted, Wanted};
 use crate::{Fingerprint, StoreError};
 
-/// How much of what waits for feedback is kept, by [`Unheard::weight`]: some 30 MB.
-const KEPT: usize = 131_072;
+/// How many bytes of what waits for feedback are kept, by [`Unheard::weight`]: some 90,000 decisions, or half as many executions.
+const KEPT: usize = 24 << 20;
 /// For how many batches nothing is taken for new, after something turned out not to be.
 const WARY: u32 = 100;
 
@@ -134,12 +134,14 @@ impl Executed {
 }
 
 impl Unheard {
-    /// How much room it takes, in some 400 bytes.
+    /// How many bytes it takes, with its key and its place.
     fn weight(&self) -> usize {
-        let of = |context: &Option<Box<str>>| context.as_ref().map_or(0, |context| context.len());
-        let decision = self.decision.as_ref().map_or(0, |(_, decided)| of(&decided.context));
-        let execution = self.execution.as_ref().map_or(0, |executed| 250 + of(&executed.context));
-        1 + (decision + execution) / 400
+        const PLACE: usize = 40;
+        let text = |context: &Option<Box<str>>| context.as_ref().map_or(0, |context| context.len());
+        let decision = self.decision.as_ref().map_or(0, |(_, decided)| text(&decided.context));
+        let execution = self.execution.as_ref();
+        let execution = execution.map_or(0, |executed| size_of::<Executed>() + text(&executed.context));
+        PLACE + size_of::<(Key<Uuid>, Self)>() + decision + execution
     }
 
     /// What is known of an id of which nothing has been heard; `None` where something has, or where what would say what it is
@@ -342,3 +344,76 @@ impl Remembered {
 
 /// What becomes of ids in memory.
 pub(super) struct Changes(Vec<(Key<Uuid>, Option<Unheard>)>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORGANISATION: OrganisationId = OrganisationId(Uuid::from_u128(9));
+
+    fn decide(remembered: &mut Remembered, ids: std::ops::Range<u128>, head: i64) {
+        let mut wanted = Wanted::default();
+        let mut known = Known::default();
+        for id in ids {
+            let facts = DecisionFacts {
+                agent: AgentId(Uuid::from_u128(1)),
+                version: VersionId([1; 32]),
+                origin: Origin::Live,
+                propensity: 0.5,
+                decided_at: Timestamp(0),
+                context: None,
+                assignment: None,
+            };
+            known.decisions.insert((ORGANISATION, DecisionId(Uuid::from_u128(id))), facts);
+            wanted.minted.insert((ORGANISATION, Uuid::from_u128(id)), Instant::now());
+        }
+        let changes = remembered.changes(&wanted, &known);
+        remembered.note(&BTreeMap::from([(ORGANISATION, Position(head))]), changes);
+    }
+
+    fn is_remembered(remembered: &Remembered, id: u128) -> bool {
+        let mut wanted = Wanted::default();
+        wanted.executions.insert((ORGANISATION, ExecutionId(Uuid::from_u128(id))));
+        let mut known = Known::default();
+        let left = remembered.recall(&wanted, &wanted.minted, &mut known).unwrap();
+        assert_eq!(left.executions.is_empty(), !known.decisions.is_empty());
+        left.executions.is_empty()
+    }
+
+    fn alone() -> Remembered {
+        let mut remembered = Remembered::default();
+        let head = [(ORGANISATION, Position(1))];
+        assert!(!remembered.stand(&head), "where it stands was not known");
+        assert!(remembered.stand(&head));
+        remembered
+    }
+
+    #[test]
+    fn what_is_remembered_holds_until_somebody_else_moves_the_head() {
+        let mut remembered = alone();
+        decide(&mut remembered, 1..3, 3);
+        assert!(is_remembered(&remembered, 1) && !is_remembered(&remembered, 3));
+        assert!(remembered.stand(&[(ORGANISATION, Position(3))]));
+        assert!(!remembered.stand(&[(ORGANISATION, Position(4))]));
+        assert_eq!(remembered.head(ORGANISATION), None, "others write: it is asked for");
+        assert!(remembered.stand(&[(ORGANISATION, Position(4))]));
+        assert!(!is_remembered(&remembered, 1), "the other one may have heard something of it");
+        decide(&mut remembered, 5..6, 5);
+        assert!(is_remembered(&remembered, 5));
+        remembered.be_wary();
+        assert!(!is_remembered(&remembered, 5));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_goes_first() {
+        let mut remembered = alone();
+        for head in 0..150 {
+            let first = 1000 * head as u128;
+            decide(&mut remembered, first..first + 1000, head);
+        }
+        assert!(remembered.weight <= KEPT && remembered.weight > KEPT - 1000);
+        let room = remembered.unheard.len();
+        assert!((50_000..150_000).contains(&room), "{room}");
+        assert!(is_remembered(&remembered, 149_999) && !is_remembered(&remembered, 0));
+    }
+}

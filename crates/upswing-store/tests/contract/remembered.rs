@@ -263,3 +263,50 @@ async fn one_id_for_two_statements_is_refused_alone() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn organisations_share_batches_and_not_what_is_remembered() {
+    on_both("organisations_share_batches_and_not_what_is_remembered", |database| async move {
+        let (world, second) = (World::new(&database).await, World::new(&database).await);
+        let store = &world.store;
+        let worlds = [&world, &second];
+        for id in 1..=3 {
+            for of in worlds {
+                let run = vec![execution(of.execution(id))];
+                store.write(of.organisation, NOW, run).await.unwrap();
+            }
+        }
+        let mut id = 100;
+        for round in 0..30 {
+            let before = store.queue();
+            for (of, id) in worlds.iter().zip(id..) {
+                store.record_decision(of.organisation, of.decision(id), true, PATIENCE).await.unwrap();
+            }
+            // Four calls that arrive together: the first one is written alone, the others together.
+            let calls = worlds.iter().zip(id..).flat_map(|(of, id)| {
+                let said = |n| vec![feedback(of.feedback(10 * id + n, id, 0.5))];
+                [store.write(of.organisation, NOW, said(0)), store.write(of.organisation, NOW, said(1))]
+            });
+            for acks in join_all(calls).await {
+                assert!(matches!(acks.unwrap()[..], [Ack::Stored { reward: Some(_), .. }]));
+            }
+            id += 2;
+            // Another server says something of one of them, now and then.
+            if round % 7 == 6 {
+                let said = feedback(second.feedback(1_000_000 + id, 1, 0.25));
+                assert!(matches!(second.write(vec![said]).await[..], [Ack::Stored { .. }]));
+            }
+            assert!(store.queue().batches > before.batches);
+        }
+        assert!(store.queue().by_heart > 0);
+        for (of, entries) in [(&world, 30), (&second, 31)] {
+            let ledger = of.ledger().await;
+            assert_eq!(ledger.len(), entries, "one entry each: the second statement says the same");
+            assert!(ledger.is_sorted_by(|a, b| a.position < b.position));
+        }
+        world.store.close().await;
+        second.store.close().await;
+        database
+    })
+    .await;
+}
