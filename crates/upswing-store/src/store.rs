@@ -1691,11 +1691,13 @@ impl Store {
         self.transact_beside(
             organisation,
             boxed!(|c| {
-                if let Some((name, holder, fence)) = held {
-                    lease::check(c, &name, &holder, fence).await?;
-                }
                 checkpoint::save(c, organisation, id, &follower, now, &state).await?;
-                checkpoint::link(c, organisation, &edge).await
+                checkpoint::link(c, organisation, &edge).await?;
+                // Last: whoever renews the lease waits for this.
+                match held {
+                    Some((name, holder, fence)) => lease::check(c, &name, &holder, fence).await,
+                    None => Ok(()),
+                }
             }),
         )
         .await

@@ -519,7 +519,8 @@ pub struct QueueStatus {
     pub batches: u64,
     /// Those of which nothing had to be looked up.
     pub by_heart: u64,
-    /// How long these took the writer, from the first look-up to the commit.
+    /// How long these took the writer, from the first word to the database to the commit. What was planned of a batch while the
+    /// one before was written is not in it.
     pub busy: std::time::Duration,
     /// Events written.
     pub written: u64,

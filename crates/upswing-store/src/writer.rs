@@ -464,8 +464,8 @@ impl FarEnd {
                 None => {}
             }
         }
-        // What is planned already comes first: followers are told while that is written.
-        if self.next.is_none() {
+        // What is planned already comes first: followers are told while that is written. What has to ask may take longer.
+        if self.next.as_ref().is_none_or(|next| !next.draft.is_by_heart()) {
             self.publish();
         }
     }
@@ -488,6 +488,7 @@ impl FarEnd {
                 Err(error @ StoreError::Unavailable(_)) if Instant::now() >= until => return Err(error),
                 Err(StoreError::Unavailable(reason)) => {
                     tracing::warn!(reason, "the database is away; the batch is kept and tried again");
+                    self.publish();
                     self.roll_back_or_lose().await;
                 }
                 Err(StoreError::Closing) => return Err(StoreError::Closing),

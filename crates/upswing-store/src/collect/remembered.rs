@@ -21,7 +21,7 @@ use crate::{Fingerprint, StoreError};
 
 /// How many bytes of what waits for feedback are kept, by [`Unheard::weight`]: some 90,000 decisions, or half as many executions.
 const KEPT: usize = 24 << 20;
-/// For how many batches nothing is taken for new, after something turned out not to be.
+/// For how many batches of an organisation nothing is taken for new, after something turned out not to be.
 const WARY: u32 = 100;
 
 /// What is remembered of all organisations. Bounded by the number of agents, and by [`KEPT`].
@@ -31,7 +31,6 @@ pub(crate) struct Remembered {
     definitions: Definitions,
     unheard: LinkedHashMap<Key<Uuid>, Unheard>,
     weight: usize,
-    wary: u32,
     forgotten: u64,
 }
 
@@ -42,9 +41,11 @@ struct Head {
     since: Instant,
     /// How often somebody else has.
     moves: u64,
-    /// Whether somebody else had before the last batch: what is remembered may not do, so it is not waited for to be found
-    /// out.
-    shared: bool,
+    /// Whether somebody else had before the last batch, or that was not written: what is remembered may not do, so it is not
+    /// waited for to be found out.
+    unsure: bool,
+    /// For how many batches nothing is taken for new.
+    wary: u32,
 }
 
 /// An execution, or a decision that may become one of the same id, before its first feedback.
@@ -186,10 +187,10 @@ impl Remembered {
         known: &mut Known,
     ) -> Result<Wanted, StoreError> {
         let mut left = wanted.clone();
-        left.agents.retain(|&(o, agent)| !(self.trusts(o) && self.definitions.is_current(o, agent)));
-        if self.wary > 0 {
-            return Ok(left);
-        }
+        let current = |&(o, agent): &Key<AgentId>| {
+            self.heads.get(&o).is_some_and(|head| !head.unsure) && self.definitions.is_current(o, agent)
+        };
+        left.agents.retain(|key| !current(key));
         left.executions.clear();
         for &(organisation, id) in &wanted.executions {
             match self.unheard(organisation, id.0) {
@@ -234,17 +235,12 @@ impl Remembered {
 
     /// Where a head stands if nobody else has moved it; `None` where that is not worth a try.
     pub(super) fn head(&self, organisation: OrganisationId) -> Option<Position> {
-        self.heads.get(&organisation).filter(|head| !head.shared).map(|head| head.position)
+        self.sure(organisation).map(|head| head.position)
     }
 
-    /// How often something was forgotten: what was planned before does not hold.
+    /// How often something turned out not to hold: what was planned before has to be planned again.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten
-    }
-
-    /// Whether everything is asked for that may not be new.
-    pub(super) fn asks(&self) -> bool {
-        self.wary > 0
     }
 
     /// Whether all heads stand where the last batch left them. What is remembered of organisations whose heads do not is
@@ -253,7 +249,7 @@ impl Remembered {
         let mut stand = true;
         for &(organisation, position) in heads {
             match self.heads.get_mut(&organisation) {
-                Some(head) if head.position == position => head.shared = false,
+                Some(head) if head.position == position => head.unsure = false,
                 Some(_) | None => {
                     self.moved(organisation, position);
                     stand = false;
@@ -263,87 +259,115 @@ impl Remembered {
         stand
     }
 
-    /// Somebody else has moved a head, or it is not known: to where is seen next.
-    pub(super) fn forget(&mut self, organisations: &[OrganisationId]) {
-        for &organisation in organisations {
+    /// Forgets everything, as when the database may be another one.
+    pub(crate) fn forget_all(&mut self) {
+        let organisations: Vec<_> = self.heads.keys().copied().collect();
+        for organisation in organisations {
             self.moved(organisation, Position(-1));
         }
     }
 
-    /// Forgets everything, as when the database may be another one.
-    pub(crate) fn forget_all(&mut self) {
-        let organisations: Vec<_> = self.heads.keys().copied().collect();
-        self.forget(&organisations);
+    /// Something of these organisations was taken for new that was not.
+    pub(super) fn be_wary<'a>(&mut self, organisations: impl Iterator<Item = &'a OrganisationId>) {
+        self.forgotten += 1;
+        for organisation in organisations {
+            if let Some(head) = self.heads.get_mut(organisation) {
+                head.wary = WARY;
+            }
+        }
     }
 
-    /// Something that was taken for new was not.
-    pub(super) fn be_wary(&mut self) {
-        self.forgotten += 1;
-        self.wary = WARY;
+    /// Whether everything is asked for of an organisation that may not be new.
+    pub(super) fn is_wary(&self, organisation: OrganisationId) -> bool {
+        self.heads.get(&organisation).is_some_and(|head| head.wary > 0)
     }
 
     fn moved(&mut self, organisation: OrganisationId, position: Position) {
         self.forgotten += 1;
-        let moves = self.heads.get(&organisation).map_or(0, |head| head.moves + 1);
-        self.heads.insert(organisation, Head { position, since: Instant::now(), moves, shared: true });
+        let before = self.heads.get(&organisation);
+        let (moves, wary) = before.map_or((0, 0), |head| (head.moves + 1, head.wary));
+        let head = Head { position, since: Instant::now(), moves, unsure: true, wary };
+        self.heads.insert(organisation, head);
         self.definitions.forget(organisation);
     }
 
-    /// Notes what a batch has written, and where it has left the heads.
-    pub(super) fn note(&mut self, heads: &BTreeMap<OrganisationId, Position>, changes: Changes) {
+    /// Notes what a batch writes, and where it leaves the heads. What [`Remembered::take_back`] needs, should it not be written.
+    pub(super) fn note(&mut self, heads: &BTreeMap<OrganisationId, Position>, changes: Changes) -> Noted {
         for (organisation, position) in heads {
             if let Some(head) = self.heads.get_mut(organisation) {
                 head.position = *position;
+                head.wary = head.wary.saturating_sub(1);
             }
         }
-        self.wary = self.wary.saturating_sub(1);
+        let noted = changes.0.iter().map(|(key, _)| *key).collect();
         for (key, unheard) in changes.0 {
-            if let Some(before) = self.unheard.remove(&key) {
-                self.weight -= before.weight();
-            }
+            self.drop(&key);
             if let Some(unheard) = unheard {
                 self.weight += unheard.weight();
                 self.unheard.insert(key, unheard);
             }
         }
         while self.weight > KEPT {
-            let Some((_, oldest)) = self.unheard.pop_front() else { return };
+            let Some((_, oldest)) = self.unheard.pop_front() else { break };
             self.weight -= oldest.weight();
+        }
+        Noted(noted)
+    }
+
+    /// What was noted has not been written. Where the heads stand now is seen next.
+    pub(super) fn take_back(&mut self, heads: &BTreeMap<OrganisationId, Position>, Noted(keys): Noted) {
+        self.forgotten += 1;
+        for (organisation, position) in heads {
+            if let Some(head) = self.heads.get_mut(organisation) {
+                head.position = *position;
+                head.unsure = true;
+            }
+        }
+        keys.iter().for_each(|key| self.drop(key));
+    }
+
+    fn drop(&mut self, key: &Key<Uuid>) {
+        if let Some(before) = self.unheard.remove(key) {
+            self.weight -= before.weight();
         }
     }
 
     /// What a planned batch will have changed of what is remembered, once it is written.
     pub(super) fn changes(&self, wanted: &Wanted, known: &Known) -> Changes {
         let executions = wanted.executions.iter().map(|&(o, id)| (o, id.0));
-        let decisions = wanted.minted.keys().copied();
-        let decisions = decisions.filter(|&(o, id)| !wanted.executions.contains(&(o, ExecutionId(id))));
-        let decisions = decisions.filter(|&key| self.is_new(&wanted.minted, key));
-        let changes = executions.chain(decisions).filter_map(|key| {
+        // What comes under an id of which more is known than that: a decision after its execution.
+        let others = wanted.arrivals.iter().copied();
+        let others = others.filter(|&(o, id)| !wanted.executions.contains(&(o, ExecutionId(id))));
+        let changes = executions.map(|key| (key, true));
+        let changes = changes.chain(others.map(|key| (key, self.is_new(&wanted.minted, key))));
+        let changes = changes.filter_map(|(key, known_whole)| {
             let moves = self.heads.get(&key.0)?.moves;
-            Some((key, Unheard::of(key, moves, known)))
+            Some((key, known_whole.then(|| Unheard::of(key, moves, known)).flatten()))
         });
         Changes(changes.collect())
     }
 
-    fn trusts(&self, organisation: OrganisationId) -> bool {
-        self.heads.get(&organisation).is_some_and(|head| !head.shared)
+    /// The head of an organisation of which what is remembered will do.
+    fn sure(&self, organisation: OrganisationId) -> Option<&Head> {
+        self.heads.get(&organisation).filter(|head| !head.unsure && head.wary == 0)
     }
 
     fn unheard(&self, organisation: OrganisationId, id: Uuid) -> Option<&Unheard> {
-        let head = self.heads.get(&organisation).filter(|head| !head.shared)?;
+        let head = self.sure(organisation)?;
         self.unheard.get(&(organisation, id)).filter(|unheard| unheard.moves == head.moves)
     }
 
     /// Whether this process made an id while nobody else wrote: there is nothing about it.
     fn is_new(&self, minted: &Minted, key: Key<Uuid>) -> bool {
-        let head = self.heads.get(&key.0).filter(|head| !head.shared);
-        let minted = minted.get(&key);
-        head.zip(minted).is_some_and(|(head, minted)| head.since <= *minted)
+        self.sure(key.0).zip(minted.get(&key)).is_some_and(|(head, minted)| head.since <= *minted)
     }
 }
 
 /// What becomes of ids in memory.
 pub(super) struct Changes(Vec<(Key<Uuid>, Option<Unheard>)>);
+
+/// Ids that something was noted of.
+pub(super) struct Noted(Vec<Key<Uuid>>);
 
 #[cfg(test)]
 mod tests {
@@ -365,6 +389,7 @@ mod tests {
                 assignment: None,
             };
             known.decisions.insert((ORGANISATION, DecisionId(Uuid::from_u128(id))), facts);
+            wanted.arrivals.insert((ORGANISATION, Uuid::from_u128(id)));
             wanted.minted.insert((ORGANISATION, Uuid::from_u128(id)), Instant::now());
         }
         let changes = remembered.changes(&wanted, &known);
@@ -400,7 +425,7 @@ mod tests {
         assert!(!is_remembered(&remembered, 1), "the other one may have heard something of it");
         decide(&mut remembered, 5..6, 5);
         assert!(is_remembered(&remembered, 5));
-        remembered.be_wary();
+        remembered.be_wary([ORGANISATION].iter());
         assert!(!is_remembered(&remembered, 5));
     }
 

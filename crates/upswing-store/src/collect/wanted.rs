@@ -68,6 +68,8 @@ impl Wanted {
                 // insert itself. Only what may wait for it has to be known.
                 Event::Decision(d) => {
                     wanted.arrivals.insert((o, d.id.0));
+                    // What waited for it is rewarded by its agent's definition.
+                    wanted.agents.insert((o, d.agent));
                     wanted.minted.extend(minted.map(|at| ((o, d.id.0), at)));
                     // A unit that was exposed is counted: twice the same is to be known for it.
                     wanted.decisions.extend(d.assignment.map(|_| (o, d.id)));

@@ -69,9 +69,17 @@ impl Draft {
         draft
     }
 
+    /// Whether nothing has to be looked up so far.
+    pub(crate) fn is_by_heart(&self) -> bool {
+        self.planned.is_some()
+    }
+
     /// Plans one more event.
     pub(crate) fn add(&mut self, item: &Item, remembered: &Remembered, rules: &Rules) {
         self.wanted.add(item);
+        if self.under != remembered.forgotten() {
+            self.planned = None;
+        }
         if let Some(planned) = &mut self.planned
             && planned.add(item, &self.wanted, remembered, rules).is_none()
         {
@@ -170,12 +178,11 @@ impl Planned {
         let news: Vec<_> = news.collect();
         let to = rows.heads.clone();
         let mut events = std::mem::take(&mut rows.recent);
-        remembered.note(&to, remembered.changes(wanted, &known));
+        let noted = remembered.note(&to, remembered.changes(wanted, &known));
         let at_once = meanwhile.map(|meanwhile| (&from, meanwhile.work(remembered)));
         let written = write(connection, (known, rows), at_once).await;
         if !matches!(written, Ok(true)) {
-            let organisations: Vec<_> = from.keys().copied().collect();
-            remembered.forget(&organisations);
+            remembered.take_back(&from, noted);
         }
         if !written? {
             return Ok(None);
@@ -209,6 +216,7 @@ pub(crate) async fn write_batch(
 ) -> Result<Written, StoreError> {
     let draft = draft.filter(|draft| draft.under == remembered.forgotten());
     let Draft { wanted, planned, .. } = draft.unwrap_or_else(|| Draft::of(items, remembered, rules));
+    let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
     if let Some(planned) = planned {
         match planned.write(connection, remembered, &wanted, Some(meanwhile)).await {
             Ok(Some(written)) => return Ok(written),
@@ -216,20 +224,20 @@ pub(crate) async fn write_batch(
             // Something that was taken for new is not.
             Err(StoreError::Conflict(_)) => {
                 connection.roll_back().await?;
-                remembered.be_wary();
+                remembered.be_wary(organisations.iter());
             }
             Err(error) => return Err(error),
         }
     }
     loop {
-        let asks = remembered.asks();
+        let asks = organisations.iter().all(|organisation| remembered.is_wary(*organisation));
         let planned = Planned::begin(connection, remembered, (items, &wanted), rules).await?;
         match planned.write(connection, remembered, &wanted, None).await {
             Ok(Some(written)) => return Ok(written),
             Ok(None) => {}
             Err(StoreError::Conflict(_)) if !asks => {
                 connection.roll_back().await?;
-                remembered.be_wary();
+                remembered.be_wary(organisations.iter());
             }
             Err(error) => return Err(error),
         }
@@ -266,9 +274,8 @@ async fn complete(
     // An execution that was stored before names the decision that its feedback needs.
     decisions.extend(known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d))));
     decisions.extend(waiting.iter().map(|&(o, e)| (o, DecisionId(e.0))));
-    // Some were looked up and not found, some are known by heart.
-    let there =
-        |key: &&Key<DecisionId>| wanted.decisions.contains(*key) || known.decisions.contains_key(*key);
+    // Some were looked up, and not found perhaps; some are known by heart.
+    let there = |key: &&Key<DecisionId>| asked.decisions.contains(*key) || known.decisions.contains_key(*key);
     let missing: Keys<DecisionId> = decisions.iter().filter(|key| !there(key)).copied().collect();
     for row in connection.look_up(&tables::DECISION_FACTS, keys(&missing)).await? {
         learn_decision(known, row)?;

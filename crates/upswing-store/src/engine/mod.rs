@@ -196,7 +196,7 @@ impl Connection {
 
     /// Writes rows table by table in a transaction of its own and commits, if the organisations' heads stand where they are
     /// expected, and moves them: organisation, from, to. Whether they did; where they did not, nothing was written. Where the
-    /// database is away a round trip, something else may go on `meanwhile`, until it answers.
+    /// database is at the end of a round trip, something else may go on `meanwhile`, until it answers.
     pub(crate) async fn write_at(
         &mut self,
         moves: &[(OrganisationId, Position, Position)],

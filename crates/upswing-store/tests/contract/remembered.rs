@@ -310,3 +310,47 @@ async fn organisations_share_batches_and_not_what_is_remembered() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_decision_that_comes_after_its_execution_is_not_forgotten() {
+    on_both("a_decision_that_comes_after_its_execution_is_not_forgotten", |database| async move {
+        let world = World::new(&database).await;
+        for id in 1..=2 {
+            world.write(vec![execution(world.execution(id))]).await;
+        }
+        // An execution under an id of its own, then a decision under the same id, which another execution follows.
+        world.write(vec![execution(world.execution(7))]).await;
+        world.write(vec![Event::Decision(world.decision(7))]).await;
+        let decision = Some(DecisionId(Uuid::from_u128(7)));
+        world.write(vec![execution(Execution { decision, ..world.execution(8) })]).await;
+        world.write(vec![feedback(world.feedback(80, 8, 0.5))]).await;
+        let acks = world
+            .write(vec![feedback(world.feedback(70, 7, 0.25)), feedback(world.feedback(81, 8, 1.0))])
+            .await;
+        let rewarded = |ack: &Ack| matches!(ack, Ack::Stored { reward: Some(_), .. });
+        assert!(acks.iter().all(rewarded), "{acks:?}");
+        assert_eq!(world.ledger().await.len(), 3);
+        world.store.close().await;
+        database
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waited_for_a_decision_is_rewarded_by_a_server_that_knows_nothing_of_the_agent() {
+    let name = "what_waited_for_a_decision_is_rewarded_by_a_server_that_knows_nothing_of_the_agent";
+    on_both(name, |database| async move {
+        let world = World::new(&database).await;
+        let acks = world.write(vec![feedback(world.feedback(1, 5, 0.5))]).await;
+        assert!(matches!(acks[..], [Ack::Stored { reward: None, .. }]), "{acks:?}");
+        // The first thing that this one writes is what the feedback waited for.
+        let other = database.store().await;
+        let decided = vec![Event::Decision(world.decision(5))];
+        other.write(world.organisation, NOW, decided).await.unwrap();
+        assert_eq!(world.ledger().await.len(), 1);
+        world.store.close().await;
+        other.close().await;
+        database
+    })
+    .await;
+}
