@@ -12,7 +12,7 @@ const PATH: &str = "/api/learning/executions";
 async fn the_same_id_again_changes_nothing_and_other_content_conflicts() {
     on_both("the_same_id_again_changes_nothing_and_other_content_conflicts", async |world| {
         let body = json!({"id": Uuid::now_v7(), "agent_id": world.agent, "version": world.versions[0],
-                          "unit": "ada", "input": "question", "output": "answer",
+                          "unit": "Zoë", "input": "question", "output": "answer",
                           "metrics": {"latency_ms": 812, "cost": 0.002}, "context": {"task": "x"}});
         let first = world.post(PATH, &body).await.expect(201);
         assert_eq!(first["status"], "stored");
@@ -26,7 +26,7 @@ async fn the_same_id_again_changes_nothing_and_other_content_conflicts() {
         let stored = world.get(&path).await.expect(200);
         assert_eq!((&stored["input"], &stored["reward"]), (&json!("question"), &Value::Null));
         assert_eq!(stored["metrics"], json!({"cost": 0.002, "latency_ms": 812.0}));
-        assert!(!stored["unit"].as_str().unwrap().contains("ada"));
+        assert!(!stored["unit"].as_str().unwrap().contains("Zo"));
         let seen = Answer::of(world.request(Method::GET, &path).bearer_auth(&world.member)).await.expect(200);
         assert!(
             seen.get("input").is_none() && seen.get("output").is_none(),
