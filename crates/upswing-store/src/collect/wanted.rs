@@ -62,55 +62,51 @@ impl Wanted {
     pub(super) fn add(&mut self, item: &Item) {
         let Item { organisation, now, event, minted } = item;
         let (wanted, o) = (self, *organisation);
-        {
-            match event {
-                // Nobody waits for a decision's acknowledgement: one that is there already is passed over by the
-                // insert itself. Only what may wait for it has to be known.
-                Event::Decision(d) => {
-                    wanted.arrivals.insert((o, d.id.0));
-                    // What waited for it is rewarded by its agent's definition.
-                    wanted.agents.insert((o, d.agent));
-                    wanted.minted.extend(minted.map(|at| ((o, d.id.0), at)));
-                    // A unit that was exposed is counted: twice the same is to be known for it.
-                    wanted.decisions.extend(d.assignment.map(|_| (o, d.id)));
+        match event {
+            // Nobody waits for a decision's acknowledgement: one that is there already is passed over by the
+            // insert itself. Only what may wait for it has to be known.
+            Event::Decision(d) => {
+                wanted.arrivals.insert((o, d.id.0));
+                // What waited for it is rewarded by its agent's definition.
+                wanted.agents.insert((o, d.agent));
+                wanted.minted.extend(minted.map(|at| ((o, d.id.0), at)));
+                // A unit that was exposed is counted: twice the same is to be known for it.
+                wanted.decisions.extend(d.assignment.map(|_| (o, d.id)));
+            }
+            Event::Execution { execution, restore, .. } => {
+                wanted.executions.insert((o, execution.id));
+                wanted.decisions.insert((o, DecisionId(execution.id.0)));
+                wanted.decisions.extend(execution.decision.map(|d| (o, d)));
+                wanted.restore(o, restore.as_ref());
+                wanted.arrivals.insert((o, execution.id.0));
+                wanted.agents.insert((o, execution.agent));
+                wanted.people.extend(execution.subject.map(|person| (o, person)));
+            }
+            Event::Shadow { shadow, .. } => {
+                wanted.shadows.insert((o, shadow.rollout, shadow.decision));
+                wanted.people.extend(shadow.subject.map(|person| (o, person)));
+            }
+            Event::Feedback { feedback, restore, defence, .. } => {
+                wanted.people.extend(feedback.author.map(|person| (o, person)));
+                if feedback.source == FeedbackSource::User {
+                    wanted.trusted.extend(feedback.author.map(|person| (o, feedback.agent, person)));
                 }
-                Event::Execution { execution, restore, .. } => {
-                    wanted.executions.insert((o, execution.id));
-                    wanted.decisions.insert((o, DecisionId(execution.id.0)));
-                    wanted.decisions.extend(execution.decision.map(|d| (o, d)));
-                    wanted.restore(o, restore.as_ref());
-                    wanted.arrivals.insert((o, execution.id.0));
-                    wanted.agents.insert((o, execution.agent));
-                    wanted.people.extend(execution.subject.map(|person| (o, person)));
+                if let Some(defence) = defence {
+                    let period = period_of(*now);
+                    wanted.authors.extend(feedback.author.map(|person| (o, feedback.agent, person, period)));
+                    let bands = defence.text.iter().flat_map(|text| &text.bands);
+                    wanted.texts.extend(bands.map(|band| (o, feedback.agent, period, *band)));
                 }
-                Event::Shadow { shadow, .. } => {
-                    wanted.shadows.insert((o, shadow.rollout, shadow.decision));
-                    wanted.people.extend(shadow.subject.map(|person| (o, person)));
+                let about = feedback.target.execution();
+                let known = wanted.feedback.entry((o, feedback.id)).or_insert(about);
+                // What is said of two things under one id has to be asked for.
+                *known = about.filter(|_| *known == about);
+                if let Some(execution) = about {
+                    wanted.executions.insert((o, execution));
+                    wanted.decisions.insert((o, DecisionId(execution.0)));
                 }
-                Event::Feedback { feedback, restore, defence, .. } => {
-                    wanted.people.extend(feedback.author.map(|person| (o, person)));
-                    if feedback.source == FeedbackSource::User {
-                        wanted.trusted.extend(feedback.author.map(|person| (o, feedback.agent, person)));
-                    }
-                    if let Some(defence) = defence {
-                        let period = period_of(*now);
-                        wanted
-                            .authors
-                            .extend(feedback.author.map(|person| (o, feedback.agent, person, period)));
-                        let bands = defence.text.iter().flat_map(|text| &text.bands);
-                        wanted.texts.extend(bands.map(|band| (o, feedback.agent, period, *band)));
-                    }
-                    let about = feedback.target.execution();
-                    let known = wanted.feedback.entry((o, feedback.id)).or_insert(about);
-                    // What is said of two things under one id has to be asked for.
-                    *known = about.filter(|_| *known == about);
-                    if let Some(execution) = about {
-                        wanted.executions.insert((o, execution));
-                        wanted.decisions.insert((o, DecisionId(execution.0)));
-                    }
-                    wanted.restore(o, restore.as_ref());
-                    wanted.agents.insert((o, feedback.agent));
-                }
+                wanted.restore(o, restore.as_ref());
+                wanted.agents.insert((o, feedback.agent));
             }
         }
     }
