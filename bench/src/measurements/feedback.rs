@@ -41,7 +41,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
         server.drain().await?;
         processor_time += server.processor_time()? - before;
         given += second.accepted;
-        expected = second.rate() * 1.5;
+        expected = second.rate() * 2.0;
         pairs.push(bench, "feedback", first, second);
     }
     baseline.stop().await?;
