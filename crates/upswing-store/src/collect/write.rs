@@ -5,14 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use upswing_domain::{
-    AgentId, ConsentRule, DecisionId, ExecutionId, FeedbackId, OrganisationId, Position, Reward,
-};
+use upswing_domain::{AgentId, ConsentRule, DecisionId, ExecutionId, OrganisationId, Position, Reward};
 use uuid::Uuid;
 
-use super::facts::{
-    learn_about_execution, learn_agent_definition, learn_decision, learn_feedback, learn_text, signal_facts,
-};
+use super::facts::{learn_about_execution, learn_agent_definition, learn_decision, learn_text, signal_facts};
 use super::plan::{AuthorFacts, AuthorKey, Key, Known, Plan, Rows, TextKey, group_key};
 use super::remembered::Remembered;
 use super::wanted::{Item, Keys, Wanted, keys};
@@ -118,18 +114,16 @@ impl Planned {
     async fn begin(
         connection: &mut Connection,
         remembered: &mut Remembered,
-        (items, wanted): (&[Item], &Wanted),
+        (items, wanted, organisations): (&[Item], &Wanted, &[OrganisationId]),
         rules: &Rules,
     ) -> Result<Self, StoreError> {
-        let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
-        let organisations: Vec<_> = organisations.into_iter().collect();
         let mut known = Known::default();
         let left = remembered.recall(wanted, &wanted.minted, &mut known)?;
         let mut so_far = &left;
-        let asked = left.lookups();
-        let lookups: Vec<_> = asked.iter().map(|(lookup, keys, _)| (*lookup, keys.clone())).collect();
-        let (heads, answers) = connection.begin_batch(&organisations, &lookups).await?;
-        let mut learnt = asked.into_iter().map(|(_, _, learn)| learn).zip(answers).collect::<Vec<_>>();
+        let asked = left.lookups().into_iter().map(|(lookup, keys, learn)| ((lookup, keys), learn));
+        let (lookups, learns): (Vec<_>, Vec<_>) = asked.unzip();
+        let (heads, answers) = connection.begin_batch(organisations, &lookups).await?;
+        let mut learnt = learns.into_iter().zip(answers).collect::<Vec<_>>();
         if !remembered.stand(&heads) && left != *wanted {
             // What was recalled does not hold. The heads are taken now: nobody else writes until this is done.
             (known, learnt, so_far) = (Known::default(), Vec::new(), wanted);
@@ -217,25 +211,23 @@ pub(crate) async fn write_batch(
     let draft = draft.filter(|draft| draft.under == remembered.forgotten());
     let Draft { wanted, planned, .. } = draft.unwrap_or_else(|| Draft::of(items, remembered, rules));
     let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
-    if let Some(planned) = planned {
-        match planned.write(connection, remembered, &wanted, Some(meanwhile)).await {
+    let organisations: Vec<_> = organisations.into_iter().collect();
+    let mut by_heart = planned.map(|planned| (planned, meanwhile));
+    loop {
+        let wary = organisations.iter().all(|organisation| remembered.is_wary(*organisation));
+        let guessed = by_heart.is_some() || !wary;
+        let (planned, meanwhile) = match by_heart.take() {
+            Some((planned, meanwhile)) => (planned, Some(meanwhile)),
+            None => {
+                let of = (items, &wanted, &organisations[..]);
+                (Planned::begin(connection, remembered, of, rules).await?, None)
+            }
+        };
+        match planned.write(connection, remembered, &wanted, meanwhile).await {
             Ok(Some(written)) => return Ok(written),
             Ok(None) => {}
             // Something that was taken for new is not.
-            Err(StoreError::Conflict(_)) => {
-                connection.roll_back().await?;
-                remembered.be_wary(organisations.iter());
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    loop {
-        let asks = organisations.iter().all(|organisation| remembered.is_wary(*organisation));
-        let planned = Planned::begin(connection, remembered, (items, &wanted), rules).await?;
-        match planned.write(connection, remembered, &wanted, None).await {
-            Ok(Some(written)) => return Ok(written),
-            Ok(None) => {}
-            Err(StoreError::Conflict(_)) if !asks => {
+            Err(StoreError::Conflict(_)) if guessed => {
                 connection.roll_back().await?;
                 remembered.be_wary(organisations.iter());
             }
@@ -252,18 +244,6 @@ async fn complete(
     wanted: &Wanted,
     asked: &Wanted,
 ) -> Result<(), StoreError> {
-    // Where an execution is known and has no outcome, there is no feedback yet that could come again.
-    let heard = |organisation: OrganisationId, id: ExecutionId| {
-        let comes = known.executions.contains_key(&(organisation, id))
-            || known.decisions.contains_key(&(organisation, DecisionId(id.0)));
-        !comes || known.outcomes.contains_key(&(organisation, id))
-    };
-    let feedback = wanted.feedback.iter().filter(|(key, _)| !asked.feedback.contains_key(*key));
-    let feedback = feedback.filter(|(key, about)| about.is_none_or(|execution| heard(key.0, execution)));
-    let feedback: Keys<FeedbackId> = feedback.map(|(key, _)| *key).collect();
-    for row in connection.look_up(&tables::FEEDBACK_FACTS, keys(&feedback)).await? {
-        learn_feedback(known, row)?;
-    }
     let mut decisions: Keys<DecisionId> = Keys::new();
     let waiting: Keys<ExecutionId> =
         known.awaiting.iter().flat_map(|(&(o, _), ids)| ids.iter().map(move |&id| (o, id))).collect();

@@ -66,6 +66,7 @@ const SCOPE: &str = "SELECT set_config('upswing.organisations', $1, true)";
 const LASTING_SCOPE: &str = "SELECT set_config('upswing.organisations', $1, false)";
 const HEADS: &str = "SELECT organisation, position FROM stream_head WHERE organisation = ANY ($1) \
                      ORDER BY organisation FOR UPDATE";
+
 /// What one says on becoming a listener, and what tells listeners.
 const LISTEN: &str = "LISTEN upswing_changes";
 const NOTIFY: &str = "NOTIFY upswing_changes";
