@@ -73,7 +73,8 @@ async fn rewards(
     let versions: BTreeMap<DecisionId, VersionId> =
         decisions.iter().map(|stored| (stored.decision.id, stored.decision.version)).collect();
     let mut rewards: BTreeMap<DecisionId, Vec<Reward>> = BTreeMap::new();
-    for mut row in connection.look_up(&tables::OUTCOME_REWARD, asked).await? {
+    for mut row in connection.look_up(&tables::LAST_REWARD, asked).await? {
+        row.skip(1);
         let (id, reward): (ExecutionId, Option<Reward>) = (row.take()?, row.take()?);
         let followed = match executions.get(&id) {
             Some(execution) => execution.decision.filter(|id| {

@@ -8,7 +8,7 @@ use upswing_domain::{
 use uuid::Uuid;
 
 use super::plan::{
-    AuthorFacts, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, OutcomeFacts, ShadowFacts,
+    AuthorFacts, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, RewardFacts, ShadowFacts,
     SignalFacts,
 };
 use super::read::{assignment, context_of};
@@ -49,15 +49,9 @@ pub(super) fn learn_about_execution(known: &mut Known, mut row: Row) -> Result<(
         }
         None => row.skip(9),
     }
-    match row.take::<Option<Position>>()? {
-        Some(position) => {
-            let facts = execution_facts(position, &mut row)?;
-            known.executions.insert((organisation, ExecutionId(id)), facts);
-        }
-        None => row.skip(7),
-    }
-    if let Some(agent) = row.take::<Option<AgentId>>()? {
-        known.outcomes.insert((organisation, ExecutionId(id)), outcome_facts(agent, &mut row)?);
+    if let Some(position) = row.take::<Option<Position>>()? {
+        let facts = execution_facts(position, &mut row)?;
+        known.executions.insert((organisation, ExecutionId(id)), facts);
     }
     Ok(())
 }
@@ -87,15 +81,19 @@ fn execution_facts(position: Position, row: &mut Row) -> Result<ExecutionFacts, 
     })
 }
 
-fn outcome_facts(agent: AgentId, row: &mut Row) -> Result<OutcomeFacts, StoreError> {
-    Ok(OutcomeFacts {
-        agent,
-        reward: row.take()?,
-        definition_version: row.take()?,
-        first_position: row.take()?,
-        token_uses: row.take()?,
-        stored: true,
-    })
+/// Reads a row of `LAST_REWARD`.
+pub(super) fn learn_reward(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let key = (row.take()?, row.take()?);
+    let facts = RewardFacts { reward: row.take()?, first_position: row.take()? };
+    known.rewards.insert(key, facts);
+    Ok(())
+}
+
+/// Reads a row of `FEEDBACK_SIGNALS`.
+pub(super) fn learn_signal(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
+    let (key, _, facts) = signal(&mut row)?;
+    known.signals.entry(key).or_default().push(facts);
+    Ok(())
 }
 
 pub(super) fn learn_shadow(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
@@ -146,12 +144,6 @@ pub(super) fn learn_awaiting(known: &mut Known, mut row: Row) -> Result<(), Stor
     Ok(())
 }
 
-/// Reads a row of `FEEDBACK_SIGNALS`.
-pub(super) fn signal_facts(mut row: Row) -> Result<((OrganisationId, ExecutionId), SignalFacts), StoreError> {
-    let (key, _, facts) = signal(&mut row)?;
-    Ok((key, facts))
-}
-
 /// Reads what `FEEDBACK_SIGNALS` and `AUTHOR_SIGNALS` have in common.
 pub(super) fn signal(row: &mut Row) -> Result<(Key<ExecutionId>, Position, SignalFacts), StoreError> {
     let key = (row.take()?, row.take()?);
@@ -163,6 +155,7 @@ pub(super) fn signal(row: &mut Row) -> Result<(Key<ExecutionId>, Position, Signa
         rating: rows::rating(row.take()?)?,
         metrics: Arc::new(rows::metrics(row.take()?)?),
         standing: rows::standing(row.take()?)?,
+        via_token: row.take()?,
     };
     Ok((key, position, facts))
 }

@@ -58,16 +58,11 @@ pub(super) struct ShadowFacts {
     pub(super) fingerprint: Fingerprint,
 }
 
-/// What is known of how an execution was received.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct OutcomeFacts {
-    pub(super) agent: AgentId,
+/// An execution's reward, by the last entry that the ledger has of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RewardFacts {
     pub(super) reward: Option<Reward>,
-    pub(super) definition_version: i64,
-    pub(super) first_position: Option<Position>,
-    pub(super) token_uses: i64,
-    /// Whether the table has a row of it.
-    pub(super) stored: bool,
+    pub(super) first_position: Position,
 }
 
 /// One piece of feedback as far as rewards are concerned.
@@ -79,10 +74,12 @@ pub(crate) struct SignalFacts {
     pub(crate) rating: Option<u8>,
     pub(crate) metrics: Arc<BTreeMap<String, f64>>,
     pub(crate) standing: Standing,
+    /// Whether it has used the execution's token.
+    pub(crate) via_token: bool,
 }
 
 impl SignalFacts {
-    fn of(feedback: &Feedback, metrics: Arc<BTreeMap<String, f64>>) -> Self {
+    fn of(feedback: &Feedback, metrics: Arc<BTreeMap<String, f64>>, via_token: bool) -> Self {
         Self {
             id: feedback.id,
             feedback_type: feedback.feedback_type,
@@ -90,6 +87,7 @@ impl SignalFacts {
             rating: feedback.rating,
             metrics,
             standing: feedback.standing,
+            via_token,
         }
     }
 
@@ -149,7 +147,8 @@ pub(super) struct Known {
     pub(super) executions: HashMap<Key<ExecutionId>, ExecutionFacts>,
     pub(super) shadows: HashMap<ShadowKey, ShadowFacts>,
     pub(super) feedback: HashMap<Key<FeedbackId>, FeedbackFacts>,
-    pub(super) outcomes: HashMap<Key<ExecutionId>, OutcomeFacts>,
+    /// Of executions that the ledger has an entry of.
+    pub(super) rewards: HashMap<Key<ExecutionId>, RewardFacts>,
     pub(super) signals: HashMap<Key<ExecutionId>, Vec<SignalFacts>>,
     pub(super) awaiting: HashMap<Key<Uuid>, BTreeSet<ExecutionId>>,
     /// The latest decision of a person about a purpose.
@@ -174,7 +173,6 @@ pub(super) struct Rows {
     pub(super) feedback: Vec<Vec<Value>>,
     pub(super) awaiting: BTreeSet<(OrganisationId, Uuid, ExecutionId)>,
     pub(super) arrived: BTreeSet<(OrganisationId, Uuid)>,
-    pub(super) outcomes: BTreeSet<Key<ExecutionId>>,
     pub(super) ledger: Vec<Vec<Value>>,
     pub(super) agent_heads: BTreeMap<Key<AgentId>, Position>,
     pub(super) authors: BTreeSet<AuthorKey>,
@@ -203,6 +201,17 @@ struct Target {
     occurred_at: Timestamp,
     context_source: i64,
     context: Option<Arc<Context>>,
+}
+
+/// Why an execution's feedback is folded.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cause {
+    /// This was said, or has come to stand otherwise.
+    Said(FeedbackId),
+    /// What it waited for has come.
+    Arrival,
+    /// Its agent has another reward definition.
+    Definition,
 }
 
 /// A piece of feedback with what belongs to its arrival.
@@ -306,8 +315,7 @@ impl Plan<'_> {
             if !fingerprints.contains(&known.fingerprint) {
                 return Ack::Conflict;
             }
-            let reward = self.known.outcomes.get(&key).and_then(|o| o.reward);
-            return Ack::Duplicate { position: known.position, reward };
+            return Ack::Duplicate { position: known.position, reward: self.reward(key) };
         }
         if let Some(refusal) = self.refused(organisation, execution.subject) {
             return refusal;
@@ -364,7 +372,7 @@ impl Plan<'_> {
             },
         );
         self.arrive(organisation, now, execution.id.0);
-        Ack::Stored { position, reward: self.known.outcomes.get(&key).and_then(|o| o.reward) }
+        Ack::Stored { position, reward: self.reward(key) }
     }
 
     /// What ran beside a decision is no execution of the agent's: it settles nothing, and no text of it is kept.
@@ -401,8 +409,8 @@ impl Plan<'_> {
             if !fingerprints.contains(&known.fingerprint) || known.execution != execution {
                 return Ack::Conflict;
             }
-            let outcome = execution.and_then(|id| self.known.outcomes.get(&(organisation, id)));
-            return Ack::Duplicate { position: known.position, reward: outcome.and_then(|o| o.reward) };
+            let reward = execution.and_then(|id| self.reward((organisation, id)));
+            return Ack::Duplicate { position: known.position, reward };
         }
         if let Some(refusal) = self.refused(organisation, feedback.author) {
             return refusal;
@@ -417,9 +425,9 @@ impl Plan<'_> {
         if agent.is_some_and(|agent| agent != feedback.agent) {
             return Ack::OtherAgent("the execution belongs to another agent");
         }
-        let outcome = execution.and_then(|id| self.known.outcomes.get(&(organisation, id)));
-        let used = outcome.map_or(0, |o| o.token_uses);
-        if token_uses.is_some_and(|limit| used >= i64::from(limit)) {
+        let said = execution.and_then(|id| self.known.signals.get(&(organisation, id)));
+        let used = || said.map_or(0, |said| said.iter().filter(|facts| facts.via_token).count());
+        if token_uses.is_some_and(|limit| used() as u64 >= u64::from(limit)) {
             return Ack::TokenExhausted;
         }
         let standing = match defence {
@@ -472,9 +480,8 @@ impl Plan<'_> {
             .signals
             .entry((organisation, execution))
             .or_default()
-            .push(SignalFacts::of(feedback, metrics));
-        let cause = Some(feedback.id);
-        let reward = self.settle(organisation, now, execution, position, (cause, i64::from(via_token)));
+            .push(SignalFacts::of(feedback, metrics, via_token));
+        let reward = self.settle(organisation, now, execution, position, Cause::Said(feedback.id));
         Ack::Stored { position, reward }
     }
 
@@ -594,23 +601,23 @@ impl Plan<'_> {
         })
     }
 
-    /// Folds an execution's feedback again, after some of it has come to stand otherwise because of `cause`. A position is
-    /// taken only where the reward is another one now. What waits for an execution or a decision settles when that comes.
+    /// Folds an execution's feedback again, after some of it has come to stand otherwise or under another definition. A
+    /// position is taken only where the reward is another one now. What waits for an execution or a decision settles when
+    /// that comes.
     pub(super) fn settle_again(
         &mut self,
         organisation: OrganisationId,
         now: Timestamp,
         id: ExecutionId,
-        cause: FeedbackId,
+        cause: Cause,
     ) {
-        let Some(outcome) = self.known.outcomes.get(&(organisation, id)) else { return };
-        let agent = outcome.agent;
+        let Some(target) = self.target(organisation, id) else { return };
         let head = self.rows.heads.get(&organisation).copied().unwrap_or_default();
         let entries = self.rows.ledger.len();
-        self.settle(organisation, now, id, Position(head.0 + 1), (Some(cause), 0));
+        self.settle(organisation, now, id, Position(head.0 + 1), cause);
         if self.rows.ledger.len() > entries {
             let position = self.next_position(organisation);
-            self.touch(organisation, agent, position);
+            self.touch(organisation, target.agent, position);
         }
     }
 
@@ -621,7 +628,7 @@ impl Plan<'_> {
         now: Timestamp,
         id: ExecutionId,
         position: Position,
-        (cause, token_uses): (Option<FeedbackId>, i64),
+        cause: Cause,
     ) -> Option<Reward> {
         let key = (organisation, id);
         let Some(target) = self.target(organisation, id) else {
@@ -633,12 +640,16 @@ impl Plan<'_> {
         let definition = self.definitions.get(organisation, target.agent)?;
         let feedback = self.known.signals.get(&key).map_or(&[][..], Vec::as_slice);
         let new = reward_of(feedback, &definition.body);
-        let cause = cause.or(feedback.last().map(|f| f.id));
-        let before = self.known.outcomes.get(&key).cloned();
-        let old = before.as_ref().and_then(|o| o.reward);
-        let mut first_position = before.as_ref().and_then(|o| o.first_position);
+        let cause = match cause {
+            Cause::Said(id) => Some(id),
+            Cause::Arrival => feedback.last().map(|facts| facts.id),
+            Cause::Definition => None,
+        };
+        let before = self.known.rewards.get(&key).copied();
+        let old = before.and_then(|before| before.reward);
         if old != new {
-            let first = *first_position.get_or_insert(position);
+            let first = before.map_or(position, |before| before.first_position);
+            self.known.rewards.insert(key, RewardFacts { reward: new, first_position: first });
             self.rows.ledger.push(vec![
                 organisation.into(),
                 target.agent.into(),
@@ -685,17 +696,12 @@ impl Plan<'_> {
                 },
             );
         }
-        let outcome = OutcomeFacts {
-            agent: target.agent,
-            reward: new,
-            definition_version: definition.version,
-            first_position,
-            token_uses: before.as_ref().map_or(0, |o| o.token_uses) + token_uses,
-            stored: before.is_some_and(|o| o.stored),
-        };
-        self.known.outcomes.insert(key, outcome);
-        self.rows.outcomes.insert(key);
         new
+    }
+
+    /// An execution's reward now, as far as it is known to have one.
+    fn reward(&self, key: Key<ExecutionId>) -> Option<Reward> {
+        self.known.rewards.get(&key).and_then(|facts| facts.reward)
     }
 
     /// Settles the executions that waited for this id.
@@ -705,7 +711,7 @@ impl Plan<'_> {
         self.rows.awaiting.retain(|&(o, awaited, _)| (o, awaited) != (organisation, id));
         for execution in waiting {
             let position = self.next_position(organisation);
-            self.settle(organisation, now, execution, position, (None, 0));
+            self.settle(organisation, now, execution, position, Cause::Arrival);
             if let Some(target) = self.target(organisation, execution) {
                 self.touch(organisation, target.agent, position);
             }

@@ -30,10 +30,11 @@ const DECISION: &str = "SELECT position, id, agent, version, unit, context, reas
     probabilities, epoch, policy_revision, decided_at, experiment, allocation, arm, assigned FROM decision \
     WHERE organisation = $1";
 
-const EXECUTION: &str = "SELECT e.position, e.received_at, o.reward, e.id, e.agent, e.decision, e.version, e.unit, \
+const EXECUTION: &str = "SELECT e.position, e.received_at, \
+    (SELECT l.new_reward FROM reward_ledger l WHERE l.organisation = e.organisation AND l.execution = e.id \
+    ORDER BY l.position DESC LIMIT 1), e.id, e.agent, e.decision, e.version, e.unit, \
     e.subject, e.session, e.trace, e.parent, e.step, e.context, i.body, p.body, e.metrics, e.error, e.origin, \
     e.occurred_at, e.record_kind, r.body, n.body FROM execution e \
-    LEFT JOIN outcome o ON o.organisation = e.organisation AND o.execution = e.id \
     LEFT JOIN content i ON i.organisation = e.organisation AND i.id = e.input \
     LEFT JOIN content p ON p.organisation = e.organisation AND p.id = e.output \
     LEFT JOIN content r ON r.organisation = e.organisation AND r.id = e.record \

@@ -149,7 +149,7 @@ impl Unheard {
     /// about has not come.
     fn of((organisation, id): Key<Uuid>, moves: u64, known: &Known) -> Option<Self> {
         let key = (organisation, ExecutionId(id));
-        if known.outcomes.contains_key(&key) || known.signals.contains_key(&key) {
+        if known.signals.contains_key(&key) {
             return None;
         }
         let same = DecisionId(id);

@@ -6,15 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use upswing_domain::{
-    AgentId, ConsentRule, DecisionId, ExecutionId, FeedbackId, FeedbackSource, OrganisationId, Position,
-    Pseudonym, Timestamp, VersionId,
+    AgentId, DecisionId, ExecutionId, FeedbackId, FeedbackSource, OrganisationId, Position, Pseudonym,
+    Timestamp, VersionId,
 };
 
-use super::definition::Definitions;
-use super::facts::{learn_about_execution, learn_agent_definition, learn_decision, signal, signal_facts};
-use super::plan::{Known, Plan, Rows, own_reward};
-use super::wanted::{Keys, keys};
-use super::write::outcome_row;
+use super::facts::signal;
+use super::plan::{Cause, own_reward};
 use super::{context_of, refold};
 use crate::engine::{Connection, tables};
 use crate::value::Value;
@@ -66,7 +63,7 @@ pub(crate) async fn settle(
     if pending.is_empty() {
         return Ok(true);
     }
-    let mut changed: BTreeMap<ExecutionId, FeedbackId> = BTreeMap::new();
+    let mut changed: BTreeMap<ExecutionId, Cause> = BTreeMap::new();
     let mut room = PIECE;
     for mut row in pending {
         let (author, distrusted): (Pseudonym, bool) = (row.take()?, row.take()?);
@@ -86,7 +83,7 @@ pub(crate) async fn settle(
         for mut row in said {
             last = row.take()?;
             let (id, execution): (FeedbackId, Option<ExecutionId>) = (row.take()?, row.take()?);
-            changed.extend(execution.map(|execution| (execution, id)));
+            changed.extend(execution.map(|execution| (execution, Cause::Said(id))));
         }
         let sql = format!("UPDATE feedback SET standing = {to} WHERE {which} AND position <= $4");
         let mut parameters = whose();
@@ -101,61 +98,8 @@ pub(crate) async fn settle(
         parameters.push(false.into());
         connection.execute(sql, parameters).await?;
     }
-    fold_again(connection, organisation, head, now, changed).await?;
+    refold::fold_again(connection, organisation, head, now, changed).await?;
     Ok(false)
-}
-
-/// Folds executions again whose feedback has changed its standing, as if it had just arrived so.
-async fn fold_again(
-    connection: &mut Connection,
-    organisation: OrganisationId,
-    head: Position,
-    now: Timestamp,
-    changed: BTreeMap<ExecutionId, FeedbackId>,
-) -> Result<(), StoreError> {
-    let mut known = Known::default();
-    let executions: Keys<ExecutionId> = changed.keys().map(|&id| (organisation, id)).collect();
-    for row in connection.look_up(&tables::ABOUT_EXECUTIONS, keys(&executions)).await? {
-        learn_about_execution(&mut known, row)?;
-    }
-    for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&executions)).await? {
-        let (key, facts) = signal_facts(row)?;
-        known.signals.entry(key).or_default().push(facts);
-    }
-    let followed = known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d)));
-    let decisions: Keys<DecisionId> = followed.filter(|key| !known.decisions.contains_key(key)).collect();
-    for row in connection.look_up(&tables::DECISION_FACTS, keys(&decisions)).await? {
-        learn_decision(&mut known, row)?;
-    }
-    let agents: Keys<AgentId> = known.outcomes.iter().map(|(&(o, _), outcome)| (o, outcome.agent)).collect();
-    for row in connection.look_up(&tables::AGENT_DEFINITION, keys(&agents)).await? {
-        learn_agent_definition(&mut known, row)?;
-    }
-    let mut definitions = Definitions::default();
-    definitions.refresh(connection, &known.definitions).await?;
-
-    let mut rows = Rows::default();
-    let mut plan = Plan {
-        known: &mut known,
-        rows: &mut rows,
-        definitions: &definitions,
-        // Nothing new is said here, by nobody: there is no content to name and nobody to ask.
-        content_hash: &|_, _| [0; 18],
-        consent: ConsentRule::UnlessRefused,
-    };
-    plan.rows.heads.insert(organisation, head);
-    for (execution, cause) in changed {
-        plan.settle_again(organisation, now, execution, cause);
-    }
-    let outcomes = rows.outcomes.iter().filter_map(|key| outcome_row(&known, key)).collect();
-    connection.insert(&tables::OUTCOME, outcomes).await?;
-    connection.insert(&tables::LEDGER, rows.ledger).await?;
-    let reached = rows.heads.get(&organisation).copied().unwrap_or(head);
-    connection.advance(organisation, reached.0 - head.0).await?;
-    for ((_, agent), position) in rows.agent_heads {
-        connection.announce(organisation, agent, position).await?;
-    }
-    Ok(())
 }
 
 /// Agents with decisions that feedback may not have followed yet.

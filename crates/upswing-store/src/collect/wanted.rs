@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::facts::{
     Learn, learn_about_execution, learn_agent_definition, learn_author, learn_awaiting, learn_consent,
-    learn_decision, learn_feedback, learn_shadow, learn_text, learn_trusted,
+    learn_decision, learn_feedback, learn_shadow, learn_signal, learn_text, learn_trusted,
 };
 use super::plan::{AuthorKey, Key, ShadowKey, TextKey, period_of};
 use crate::Event;
@@ -137,9 +137,10 @@ impl Wanted {
         // Of what has an execution's id the decision is among what is known about it.
         let others = |&&(o, id): &&Key<DecisionId>| !self.executions.contains(&(o, ExecutionId(id.0)));
         let decisions: Keys<DecisionId> = self.decisions.iter().filter(others).copied().collect();
-        let lookups: [(&'static Lookup, Vec<Vec<Value>>, Learn); 10] = [
+        let lookups: [(&'static Lookup, Vec<Vec<Value>>, Learn); 11] = [
             (&tables::DECISION_FACTS, keys(&decisions), learn_decision),
             (&tables::ABOUT_EXECUTIONS, keys(&self.executions), learn_about_execution),
+            (&tables::FEEDBACK_SIGNALS, keys(&self.executions), learn_signal),
             (&tables::SHADOW_FACTS, shadows.collect(), learn_shadow),
             (&tables::FEEDBACK_FACTS, feedback.collect(), learn_feedback),
             (&tables::AWAITING_EXECUTIONS, keys(&self.arrivals), learn_awaiting),

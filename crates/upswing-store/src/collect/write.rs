@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use upswing_domain::{AgentId, ConsentRule, DecisionId, ExecutionId, OrganisationId, Position, Reward};
+use upswing_domain::{AgentId, ConsentRule, DecisionId, ExecutionId, OrganisationId, Position};
 use uuid::Uuid;
 
-use super::facts::{learn_about_execution, learn_agent_definition, learn_decision, learn_text, signal_facts};
+use super::facts::{
+    learn_about_execution, learn_agent_definition, learn_decision, learn_reward, learn_signal, learn_text,
+};
 use super::plan::{AuthorFacts, AuthorKey, Key, Known, Plan, Rows, TextKey, group_key};
 use super::remembered::Remembered;
 use super::wanted::{Item, Keys, Wanted, keys};
 use crate::engine::{Connection, tables};
 use crate::recent::Lately;
-use crate::value::Value;
 use crate::{Ack, ContentHash, News, StoreError};
 
 /// What holds for everything that is written.
@@ -236,7 +237,7 @@ pub(crate) async fn write_batch(
     }
 }
 
-/// What only the first answers could ask for: feedback of executions that have some, and everything about executions
+/// What only the first answers could ask for: rewards of executions that have feedback, and everything about executions
 /// that waited for something in this batch.
 async fn complete(
     connection: &mut Connection,
@@ -250,6 +251,13 @@ async fn complete(
     let missing: Keys<ExecutionId> = waiting.difference(&wanted.executions).copied().collect();
     for row in connection.look_up(&tables::ABOUT_EXECUTIONS, keys(&missing)).await? {
         learn_about_execution(known, row)?;
+    }
+    for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&missing)).await? {
+        learn_signal(known, row)?;
+    }
+    let with_feedback = known.signals.keys().copied().collect();
+    for row in connection.look_up(&tables::LAST_REWARD, keys(&with_feedback)).await? {
+        learn_reward(known, row)?;
     }
     // An execution that was stored before names the decision that its feedback needs.
     decisions.extend(known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d))));
@@ -272,12 +280,6 @@ async fn complete(
     for row in connection.look_up(&tables::TEXT_FACTS, counts).await? {
         learn_text(known, row)?;
     }
-    let mut with_feedback: Keys<ExecutionId> = known.outcomes.keys().copied().collect();
-    with_feedback.extend(&waiting);
-    for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&with_feedback)).await? {
-        let (key, facts) = signal_facts(row)?;
-        known.signals.entry(key).or_default().push(facts);
-    }
     let agents = known.executions.iter().map(|(&(o, _), e)| (o, e.agent));
     let agents = agents.chain(known.decisions.iter().map(|(&(o, _), d)| (o, d.agent)));
     let agents: Keys<AgentId> = agents.filter(|key| !wanted.agents.contains(key)).collect();
@@ -296,10 +298,6 @@ async fn write(
     (known, rows): (Known, Rows),
     at_once: Option<(&BTreeMap<OrganisationId, Position>, BoxFuture<'_, ()>)>,
 ) -> Result<bool, StoreError> {
-    let stored = |key: &&Key<ExecutionId>| known.outcomes.get(*key).is_some_and(|outcome| outcome.stored);
-    let (again, first): (Vec<_>, Vec<_>) = rows.outcomes.iter().partition(stored);
-    let outcomes =
-        |keys: Vec<&Key<ExecutionId>>| keys.into_iter().filter_map(|key| outcome_row(&known, key)).collect();
     let author = |key: &AuthorKey| {
         let AuthorFacts { counted, received } = *known.authors.get(key)?;
         let &(o, agent, author, period) = key;
@@ -328,8 +326,6 @@ async fn write(
             &*tables::AWAITING,
             rows.awaiting.iter().map(|&(o, a, e)| vec![o.into(), a.into(), e.into()]).collect(),
         ),
-        (&*tables::FIRST_OUTCOME, outcomes(first)),
-        (&*tables::OUTCOME, outcomes(again)),
         (&*tables::LEDGER, rows.ledger),
         (
             &*tables::AGENT_HEAD,
@@ -354,18 +350,4 @@ async fn write(
             Ok(true)
         }
     }
-}
-
-/// An execution's outcome as it is known now.
-pub(super) fn outcome_row(known: &Known, key: &(OrganisationId, ExecutionId)) -> Option<Vec<Value>> {
-    let o = known.outcomes.get(key)?;
-    Some(vec![
-        key.0.into(),
-        key.1.into(),
-        o.agent.into(),
-        o.reward.map(Reward::millionths).into(),
-        o.definition_version.into(),
-        o.first_position.into(),
-        o.token_uses.into(),
-    ])
 }

@@ -64,7 +64,8 @@ pub(crate) async fn page(
         }
     }
     let mut rewards: HashMap<ExecutionId, Option<Reward>> = HashMap::new();
-    for mut row in connection.look_up(&tables::OUTCOME_REWARD, keys()).await? {
+    for mut row in connection.look_up(&tables::LAST_REWARD, keys()).await? {
+        row.skip(1);
         rewards.insert(row.take()?, row.take()?);
     }
     let mut found = Vec::with_capacity(decided.len());

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0009_shadow", include_str!("../../migrations/0009_shadow.sql")),
     ("0010_collect", include_str!("../../migrations/0010_collect.sql")),
     ("0011_room", include_str!("../../migrations/0011_room.sql")),
+    ("0012_reward", include_str!("../../migrations/0012_reward.sql")),
 ];
 
 /// Which engine a text is for.

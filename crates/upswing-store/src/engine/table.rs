@@ -11,7 +11,7 @@ use crate::value::ColumnType::{self, Bool, Bytes, F64, I64, Text, Uuid};
 use crate::value::Value;
 
 /// Columns that mostly have one value in all of a batch. Only these are looked at: each combination is a statement.
-const STEADY: [&str; 10] = [
+const STEADY: [&str; 9] = [
     "organisation",
     "agent",
     "experiment",
@@ -21,7 +21,6 @@ const STEADY: [&str; 10] = [
     "origin",
     "definition_version",
     "via_token",
-    "token_uses",
 ];
 
 /// A table that rows are written to, and how.
@@ -260,8 +259,8 @@ impl Lookup {
         }
     }
 
-    /// All that is known of executions by their ids, in one statement: the decision of the same id, the execution, and its
-    /// outcome. A part that is not there begins with NULL.
+    /// What is known of executions by their ids, in one statement: the decision of the same id, and the execution. A part that
+    /// is not there begins with NULL.
     fn about_executions() -> Self {
         let parts = [
             (
@@ -277,7 +276,6 @@ impl Lookup {
                 "id",
                 "position, agent, decision, version, origin, occurred_at, context, fingerprint",
             ),
-            ("o", "outcome", "execution", "agent, reward, definition_version, first_position, token_uses"),
         ];
         let columns = parts.iter().flat_map(|(alias, _, _, columns)| {
             columns.split(", ").map(move |column| format!("{alias}.{}", column.trim()))
@@ -298,7 +296,7 @@ impl Lookup {
             });
             joins.join(" ")
         };
-        let any = "WHERE d.agent IS NOT NULL OR e.agent IS NOT NULL OR o.agent IS NOT NULL";
+        let any = "WHERE d.agent IS NOT NULL OR e.agent IS NOT NULL";
         Self {
             sqlite: format!(
                 "SELECT k.organisation, k.id, {columns} FROM (SELECT ?1 AS organisation, ?2 AS id) k {sqlite} {any}"
@@ -338,16 +336,6 @@ impl Lookup {
 
 const BY_ID: &[(&str, ColumnType)] = &[("organisation", Uuid), ("id", Uuid)];
 const BY_EXECUTION: &[(&str, ColumnType)] = &[("organisation", Uuid), ("execution", Uuid)];
-
-const OUTCOME_COLUMNS: &[(&str, ColumnType)] = &[
-    ("organisation", Uuid),
-    ("execution", Uuid),
-    ("agent", Uuid),
-    ("reward", I64),
-    ("definition_version", I64),
-    ("first_position", I64),
-    ("token_uses", I64),
-];
 
 macro_rules! tables {
     ($($name:ident: $ty:ty = $make:expr;)*) => {$(
@@ -395,11 +383,6 @@ tables! {
     ARRIVED: Table = Table::delete("awaiting", &[("organisation", Uuid), ("awaited", Uuid)]);
     STREAM_HEAD_AT: Table = Table::moving("stream_head", &[("organisation", Uuid), ("position", I64), ("next", I64)]);
     STREAM_HEAD: Table = Table::update("stream_head", 1, &[("organisation", Uuid), ("position", I64)]);
-    // What an execution had no reward or feedback for before: there is nothing to look for, and nothing to give way to.
-    FIRST_OUTCOME: Table = Table::new("outcome", OUTCOME_COLUMNS, "");
-    OUTCOME: Table = Table::new("outcome", OUTCOME_COLUMNS, "ON CONFLICT (organisation, execution) DO UPDATE SET reward = excluded.reward, \
-        definition_version = excluded.definition_version, first_position = excluded.first_position, \
-        token_uses = excluded.token_uses");
     LEDGER: Table = Table::new("reward_ledger", &[
         ("organisation", Uuid), ("agent", Uuid), ("position", I64), ("first_position", I64), ("execution", Uuid),
         ("decision", Uuid), ("version", Bytes), ("definition_version", I64), ("old_reward", I64),
@@ -507,11 +490,11 @@ tables! {
         "t.organisation, t.id, t.position, t.execution, t.fingerprint", BY_ID, "");
     FEEDBACK_SIGNALS: Lookup = Lookup::new("feedback",
         "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics, \
-         t.standing",
+         t.standing, t.via_token",
         BY_EXECUTION, "ORDER BY t.position");
     AUTHOR_SIGNALS: Lookup = Lookup::new("feedback",
         "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics, \
-         t.standing, t.author",
+         t.standing, t.via_token, t.author",
         &[("organisation", Uuid), ("execution", Uuid), ("author", Bytes)], "ORDER BY t.position");
     ABOUT_EXECUTIONS: Lookup = Lookup::about_executions();
     EVIDENCE_EXECUTION: Lookup = Lookup::new("execution",
@@ -523,7 +506,9 @@ tables! {
     EVIDENCE_FEEDBACK: Lookup = Lookup::new("feedback",
         "t.execution, t.received_at, t.id, t.feedback_type, t.source, t.rating, t.standing",
         BY_EXECUTION, "ORDER BY t.position");
-    OUTCOME_REWARD: Lookup = Lookup::new("outcome", "t.execution, t.reward", BY_EXECUTION, "");
+    // An execution's reward is what the ledger says last.
+    LAST_REWARD: Lookup = Lookup::new("reward_ledger",
+        "t.organisation, t.execution, t.new_reward, t.first_position", BY_EXECUTION, "ORDER BY t.position DESC LIMIT 1");
     AWAITING_EXECUTIONS: Lookup = Lookup::new("awaiting", "t.organisation, t.awaited, t.execution",
         &[("organisation", Uuid), ("awaited", Uuid)], "ORDER BY t.execution");
     AGENT_DEFINITION: Lookup = Lookup::new("agent", "t.organisation, t.id, t.definition_version", BY_ID, "");
