@@ -91,7 +91,9 @@ pub(super) fn learn_reward(known: &mut Known, mut row: Row) -> Result<(), StoreE
 
 /// Reads a row of `FEEDBACK_SIGNALS`.
 pub(super) fn learn_signal(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
-    let (key, _, facts) = signal(&mut row)?;
+    let (key, position, facts) = signal(&mut row)?;
+    let feedback = FeedbackFacts { position, execution: Some(key.1), fingerprint: row.take()? };
+    known.feedback.insert((key.0, facts.id), feedback);
     known.signals.entry(key).or_default().push(facts);
     Ok(())
 }

@@ -227,9 +227,9 @@ impl Remembered {
             let decided = || known.decisions.contains_key(&(o, DecisionId(id)));
             !(self.is_new(minted, (o, id)) || self.unheard(o, id).is_some() && decided())
         });
-        // Of what nothing was heard, this was not heard either. Who gives one id to two statements is found out by the table.
-        left.feedback
-            .retain(|&(o, _), execution| execution.is_none_or(|id| left.executions.contains(&(o, id))));
+        // What was said of an execution is asked for with the execution. Who gives one id to two statements about several is
+        // found out by the table.
+        left.feedback.retain(|&(o, _), execution| execution.is_none() || self.sure(o).is_none());
         Ok(left)
     }
 

@@ -98,6 +98,12 @@ pub(crate) async fn settle(
         parameters.push(false.into());
         connection.execute(sql, parameters).await?;
     }
+    let head = if changed.is_empty() {
+        head
+    } else {
+        // That feedback stands otherwise takes a position: whoever has looked at it before has to look again.
+        Position(connection.advance(organisation, 1).await?.0 + 1)
+    };
     refold::fold_again(connection, organisation, head, now, changed).await?;
     Ok(false)
 }

@@ -127,6 +127,12 @@ impl Wanted {
             && texts.is_empty()
     }
 
+    /// Whether everything that is wanted moves its organisation's head when it changes, as what is known of people does not.
+    pub(super) fn moves_heads(&self) -> bool {
+        let Self { people, authors, trusted, texts, .. } = self;
+        people.is_empty() && authors.is_empty() && trusted.is_empty() && texts.is_empty()
+    }
+
     /// What to ask, by which keys, and how an answer is read.
     pub(super) fn lookups(&self) -> Vec<(&'static Lookup, Vec<Vec<Value>>, Learn)> {
         let authors = self.authors.iter().map(|&(o, a, p, d)| vec![o.into(), a.into(), p.into(), d.into()]);

@@ -9,13 +9,15 @@ use upswing_domain::{AgentId, ConsentRule, DecisionId, ExecutionId, Organisation
 use uuid::Uuid;
 
 use super::facts::{
-    learn_about_execution, learn_agent_definition, learn_decision, learn_reward, learn_signal, learn_text,
+    Learn, learn_about_execution, learn_agent_definition, learn_decision, learn_reward, learn_signal,
+    learn_text,
 };
 use super::plan::{AuthorFacts, AuthorKey, Key, Known, Plan, Rows, TextKey, group_key};
 use super::remembered::Remembered;
 use super::wanted::{Item, Keys, Wanted, keys};
-use crate::engine::{Connection, tables};
+use crate::engine::{Connection, Question, tables};
 use crate::recent::Lately;
+use crate::value::Row;
 use crate::{Ack, ContentHash, News, StoreError};
 
 /// What holds for everything that is written.
@@ -51,6 +53,8 @@ struct Planned {
     /// Where the heads stood before.
     from: BTreeMap<OrganisationId, Position>,
     acks: Vec<Ack>,
+    /// Whether something was looked up for it.
+    asked: bool,
 }
 
 impl Draft {
@@ -111,6 +115,27 @@ impl Planned {
         self.acks.push(plan.apply(item.organisation, item.now, &item.event));
     }
 
+    /// Looks up what is not remembered, without a lock: it holds if the heads stand where they are remembered to when it is
+    /// written. `None` where that is not worth a try, or would not tell.
+    async fn ask(
+        connection: &mut Connection,
+        remembered: &mut Remembered,
+        (items, wanted, organisations): (&[Item], &Wanted, &[OrganisationId]),
+        rules: &Rules,
+    ) -> Result<Option<Self>, StoreError> {
+        let heads = organisations.iter().map(|&o| Some((o, remembered.head(o)?)));
+        let Some(from) = heads.collect::<Option<BTreeMap<_, _>>>().filter(|_| wanted.moves_heads()) else {
+            return Ok(None);
+        };
+        let mut known = Known::default();
+        let left = remembered.recall(wanted, &wanted.minted, &mut known)?;
+        let (lookups, learns) = questions(&left);
+        let answers = connection.look_up_at_once(organisations, &lookups).await?;
+        Self::learn(connection, remembered, (known, from), (wanted, &left), learns.into_iter().zip(answers))
+            .await
+            .map(|planned| Some(planned.of(items, remembered, rules)))
+    }
+
     /// Everything that has to be looked up for a batch, looked up in a transaction that stays open.
     async fn begin(
         connection: &mut Connection,
@@ -121,8 +146,7 @@ impl Planned {
         let mut known = Known::default();
         let left = remembered.recall(wanted, &wanted.minted, &mut known)?;
         let mut so_far = &left;
-        let asked = left.lookups().into_iter().map(|(lookup, keys, learn)| ((lookup, keys), learn));
-        let (lookups, learns): (Vec<_>, Vec<_>) = asked.unzip();
+        let (lookups, learns) = questions(&left);
         let (heads, answers) = connection.begin_batch(organisations, &lookups).await?;
         let mut learnt = learns.into_iter().zip(answers).collect::<Vec<_>>();
         if !remembered.stand(&heads) && left != *wanted {
@@ -132,22 +156,38 @@ impl Planned {
                 learnt.push((learn, connection.look_up(lookup, keys).await?));
             }
         }
-        for (learn, answer) in learnt {
+        let from = heads.into_iter().collect();
+        Self::learn(connection, remembered, (known, from), (wanted, so_far), learnt)
+            .await
+            .map(|planned| planned.of(items, remembered, rules))
+    }
+
+    /// Reads answers, and asks what only they could ask for.
+    async fn learn(
+        connection: &mut Connection,
+        remembered: &mut Remembered,
+        (mut known, from): (Known, BTreeMap<OrganisationId, Position>),
+        (wanted, asked): (&Wanted, &Wanted),
+        answers: impl IntoIterator<Item = (Learn, Vec<Row>)>,
+    ) -> Result<Self, StoreError> {
+        for (learn, answer) in answers {
             for row in answer {
                 learn(&mut known, row)?;
             }
         }
-        complete(connection, &mut known, wanted, so_far).await?;
+        complete(connection, &mut known, wanted, asked).await?;
         remembered.definitions_mut().refresh(connection, &known.definitions).await?;
-        let from: BTreeMap<_, _> = heads.into_iter().collect();
         let rows = Rows { heads: from.clone(), ..Rows::default() };
-        let mut planned = Self { known, rows, from, acks: Vec::with_capacity(items.len()) };
-        items.iter().for_each(|item| planned.apply(item, remembered, rules));
-        Ok(planned)
+        Ok(Self { known, rows, from, acks: Vec::new(), asked: true })
     }
 
-    /// Writes it: in the transaction that has begun, or, where it was planned by heart, at once, with something that is done
-    /// meanwhile. `None` where somebody else has written, or may have: what is remembered does not do.
+    fn of(mut self, items: &[Item], remembered: &Remembered, rules: &Rules) -> Self {
+        items.iter().for_each(|item| self.apply(item, remembered, rules));
+        self
+    }
+
+    /// Writes it: in the transaction that has begun, or, where it was planned without one, at once, with something that is done
+    /// meanwhile. `None` where somebody else has written, or may have: what it was planned with does not do.
     async fn write(
         self,
         connection: &mut Connection,
@@ -155,10 +195,10 @@ impl Planned {
         wanted: &Wanted,
         meanwhile: Option<&mut dyn Meanwhile>,
     ) -> Result<Option<Written>, StoreError> {
-        let Self { known, mut rows, from, acks } = self;
-        let by_heart = meanwhile.is_some();
+        let Self { known, mut rows, from, acks, asked } = self;
+        let by_heart = !asked;
         if rows.heads == from {
-            if by_heart {
+            if meanwhile.is_some() {
                 // Nothing that is written would tell that somebody else has written since.
                 return Ok(None);
             }
@@ -213,16 +253,18 @@ pub(crate) async fn write_batch(
     let Draft { wanted, planned, .. } = draft.unwrap_or_else(|| Draft::of(items, remembered, rules));
     let organisations: BTreeSet<_> = items.iter().map(|item| item.organisation).collect();
     let organisations: Vec<_> = organisations.into_iter().collect();
-    let mut by_heart = planned.map(|planned| (planned, meanwhile));
+    let of = (items, &wanted, &organisations[..]);
+    let mut without_lock = match planned {
+        Some(planned) => Some(planned),
+        None => Planned::ask(connection, remembered, of, rules).await?,
+    };
+    let mut meanwhile = Some(meanwhile);
     loop {
         let wary = organisations.iter().all(|organisation| remembered.is_wary(*organisation));
-        let guessed = by_heart.is_some() || !wary;
-        let (planned, meanwhile) = match by_heart.take() {
-            Some((planned, meanwhile)) => (planned, Some(meanwhile)),
-            None => {
-                let of = (items, &wanted, &organisations[..]);
-                (Planned::begin(connection, remembered, of, rules).await?, None)
-            }
+        let guessed = without_lock.is_some() || !wary;
+        let (planned, meanwhile) = match without_lock.take() {
+            Some(planned) => (planned, meanwhile.take()),
+            None => (Planned::begin(connection, remembered, of, rules).await?, None),
         };
         match planned.write(connection, remembered, &wanted, meanwhile).await {
             Ok(Some(written)) => return Ok(written),
@@ -235,6 +277,11 @@ pub(crate) async fn write_batch(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// What to ask, and how the answers are read.
+fn questions(wanted: &Wanted) -> (Vec<Question<'static>>, Vec<Learn>) {
+    wanted.lookups().into_iter().map(|(lookup, keys, learn)| ((lookup, keys), learn)).unzip()
 }
 
 /// What only the first answers could ask for: rewards of executions that have feedback, and everything about executions

@@ -17,7 +17,7 @@ use postgres::AtOnce;
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
 pub(crate) use table as tables;
-pub(crate) use table::{Lookup, Table};
+pub(crate) use table::{Lookup, Question, Table};
 
 /// An open connection, with the news that its transaction makes.
 pub(crate) struct Connection {
@@ -125,7 +125,7 @@ impl Connection {
     pub(crate) async fn begin_batch(
         &mut self,
         organisations: &[OrganisationId],
-        lookups: &[(&Lookup, Vec<Vec<Value>>)],
+        lookups: &[Question<'_>],
     ) -> Result<(Vec<(OrganisationId, Position)>, Vec<Vec<Row>>), StoreError> {
         self.news.clear();
         self.organisations = organisations.to_vec();
@@ -153,6 +153,18 @@ impl Connection {
             return Err(StoreError::Database("an organisation has no stream head".to_owned()));
         }
         Ok((heads, answers))
+    }
+
+    /// Looks many keys up by several lookups, outside of a transaction: in one round trip where there is one.
+    pub(crate) async fn look_up_at_once(
+        &mut self,
+        organisations: &[OrganisationId],
+        lookups: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        match &mut self.engine {
+            Engine::Sqlite(c) => lookups.iter().map(|(lookup, keys)| c.look_up(lookup, keys)).collect(),
+            Engine::Postgres(c) => c.look_up_at_once(organisations, lookups).await,
+        }
     }
 
     /// Looks many keys up.

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Statement};
 use upswing_domain::OrganisationId;
 
 use super::schema::{Dialect, migrations};
-use super::table::{Form, Lookup, Table};
+use super::table::{Form, Lookup, Question, Table};
 use crate::StoreError;
 use crate::value::{Column, Row, Value};
 
@@ -277,7 +277,7 @@ impl Postgres {
     pub(super) async fn begin_batch(
         &mut self,
         organisations: &[OrganisationId],
-        lookups: &[(&Lookup, Vec<Vec<Value>>)],
+        lookups: &[Question<'_>],
     ) -> Result<(Vec<Row>, Vec<Vec<Row>>), StoreError> {
         let ids = organisations.iter().map(|o| Some(o.0)).collect();
         let heads = vec![Value::Column(Column::Uuid(ids))];
@@ -361,6 +361,23 @@ impl Postgres {
             Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Ok(AtOnce::Moved),
             Err(error) => Err(database(error)),
         }
+    }
+
+    /// Asks in one round trip, each question a transaction of its own.
+    pub(super) async fn look_up_at_once(
+        &mut self,
+        organisations: &[OrganisationId],
+        lookups: &[Question<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.look_at(organisations).await?;
+        let mut queries = Vec::with_capacity(lookups.len());
+        for (lookup, keys) in lookups {
+            let (sql, parameters) = lookup.statement(keys)?;
+            queries.push((self.prepare(sql).await?, parameters));
+        }
+        let this = &*self;
+        let run = join_all(queries.iter().map(|(statement, parameters)| this.run(statement, parameters)));
+        run.await.into_iter().collect()
     }
 
     /// Which organisations statements see that are transactions of their own. Every other transaction says so for itself.

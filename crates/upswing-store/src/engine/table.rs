@@ -233,6 +233,9 @@ pub(crate) struct Lookup {
     types: Vec<ColumnType>,
 }
 
+/// A look-up, and the keys that it is asked by.
+pub(crate) type Question<'a> = (&'a Lookup, Vec<Vec<Value>>);
+
 impl Lookup {
     fn new(table: &str, columns: &str, key: &[(&str, ColumnType)], rest: &str) -> Self {
         let equal = key.iter().enumerate().map(|(n, (name, _))| format!("t.{name} = ?{}", n + 1));
@@ -490,7 +493,7 @@ tables! {
         "t.organisation, t.id, t.position, t.execution, t.fingerprint", BY_ID, "");
     FEEDBACK_SIGNALS: Lookup = Lookup::new("feedback",
         "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics, \
-         t.standing, t.via_token",
+         t.standing, t.via_token, t.fingerprint",
         BY_EXECUTION, "ORDER BY t.position");
     AUTHOR_SIGNALS: Lookup = Lookup::new("feedback",
         "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics, \
