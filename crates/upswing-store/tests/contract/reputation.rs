@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use upswing_domain::{
-    ExecutionId, Feedback, FeedbackId, FeedbackSource, Position, Pseudonym, Reward, Standing, Timestamp,
+    ExecutionId, Feedback, FeedbackId, FeedbackSource, Position, Pseudonym, Reward, RewardDefinition,
+    Standing, Timestamp,
 };
-use upswing_store::{Ack, AuthorTrust, Checkpoint, Defence, Event, StoreError};
+use upswing_store::{Ack, AuthorTrust, Checkpoint, Defence, Event, Store, StoreError};
 use uuid::Uuid;
 
-use crate::support::{Database, NOW, World, execution, fingerprint, on_both};
+use crate::support::{Database, NOW, World, actor, execution, feedback, fingerprint, on_both};
 
 const LIAR: Pseudonym = Pseudonym([1; 18]);
 const HONEST: Pseudonym = Pseudonym([2; 18]);
@@ -326,6 +327,55 @@ async fn statements_are_each_authors_own_and_wait_for_what_ran() {
         assert_eq!((entry.decision, entry.propensity), (Some(world.decision(77).id), 0.25));
         assert!(entry.context.is_some());
         world.store.close().await;
+        database
+    })
+    .await;
+}
+
+/// Some writes of one of several callers: what programs measured, and what somebody says who may not be believed.
+async fn talk(world: &World, store: &Store, caller: u128) {
+    for n in 0..30 {
+        let id = 10_000 * caller + 10 * n;
+        // Numbers without order, so that callers meet at the same runs.
+        let run = |k: u128| 1 + (id * 7919 + k * 104_729) % 40;
+        let tenths = |k: u128| ((id + k) % 11) as f64 / 10.0;
+        let measured = (0..=n % 3).map(|k| feedback(world.feedback(id + k, run(k), tenths(k))));
+        let events = match n % 2 {
+            0 => measured.collect(),
+            _ => measured.chain([said(world, id + 5, run(5), LIAR, tenths(5))]).collect(),
+        };
+        let acks = store.write(world.organisation, NOW, events).await.unwrap();
+        assert!(acks.iter().all(|ack| matches!(ack, Ack::Stored { .. })), "{acks:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_follows_from_the_feedback_whoever_writes_at_the_same_time() {
+    on_both("the_ledger_follows_from_the_feedback_whoever_writes_at_the_same_time", |database| async move {
+        let world = World::new(&database).await;
+        let other = database.store().await;
+        runs(&world, 40).await;
+        let doubt = async {
+            for n in 0..12 {
+                decide(&world, LIAR, n % 2 == 0).await;
+                while !other.settle_trust(world.organisation, world.agent, NOW).await.unwrap() {}
+            }
+        };
+        let callers = [&world.store, &other, &world.store, &other, &world.store, &other];
+        let callers = callers.iter().zip(1..).map(|(store, caller)| talk(&world, store, caller));
+        futures_util::future::join(doubt, futures_util::future::join_all(callers)).await;
+        settle(&world).await;
+        let ends_now = ends(&world).await;
+        let entries = world.ledger().await.len();
+        assert!(ends_now.len() > 10 && entries > 100, "{entries} entries about {}", ends_now.len());
+
+        // Folded again under a definition that says the same, it comes to the same.
+        let (id, definition) = (world.agent, RewardDefinition::default());
+        world.store.set_reward_definition(actor(world.organisation), id, definition).await.unwrap();
+        while !world.store.refold(world.organisation, id, NOW).await.unwrap() {}
+        assert_eq!(world.ledger().await.len(), entries);
+        world.store.close().await;
+        other.close().await;
         database
     })
     .await;
