@@ -10,6 +10,23 @@ use super::table::{Lookup, Table};
 use crate::StoreError;
 use crate::value::{Row, Value};
 
+/// How many rows the planner is to take tables for.
+const ROWS: u64 = 1_000_000;
+/// Of columns that begin indexes and have few values, how many; all others are taken to have nearly as many as there are rows.
+const FEW: &[(&str, u64)] = &[
+    ("organisation", 8),
+    ("agent", 8),
+    ("experiment", 8),
+    ("rollout", 8),
+    ("follower", 8),
+    ("segment_key", 8),
+    ("metric", 8),
+    ("state", 4),
+    ("status", 4),
+    ("standing", 4),
+    ("purpose", 2),
+];
+
 /// One connection.
 pub(crate) struct Sqlite {
     connection: rusqlite::Connection,
@@ -82,13 +99,46 @@ impl Sqlite {
             names.collect::<Result<_, _>>().map_err(database)?
         };
         super::refuse_newer(&done)?;
+        let mut complete = true;
         for (name, text) in migrations(Dialect::Sqlite) {
             if !done.iter().any(|d| d == name) {
                 self.connection.execute_batch(&text).map_err(database)?;
                 self.connection.execute("INSERT INTO migration VALUES (?1)", [name]).map_err(database)?;
+                complete = false;
             }
         }
-        Ok(())
+        if complete { Ok(()) } else { self.describe_tables().map_err(database) }
+    }
+
+    /// Tells the planner what tables will be like, in the form of an analysis. Where it knows nothing it takes the first column
+    /// of every index for selective, and would read all that an organisation has to find the feedback of one execution.
+    fn describe_tables(&self) -> rusqlite::Result<()> {
+        // The smallest table: what this is for is that the analysis has a place.
+        self.connection.execute_batch("ANALYZE migration; DELETE FROM sqlite_stat1")?;
+        let sql = "SELECT t.name, i.name, i.origin = 'pk' AND t.sql LIKE '%WITHOUT ROWID', i.\"unique\" \
+                   FROM sqlite_schema t JOIN pragma_index_list(t.name) i WHERE t.type = 'table' AND t.name <> 'migration'";
+        let mut indexes = self.connection.prepare(sql)?;
+        let mut columns = self.connection.prepare("SELECT name FROM pragma_index_info(?1) ORDER BY seqno")?;
+        let mut describe = self.connection.prepare("INSERT INTO sqlite_stat1 VALUES (?1, ?2, ?3)")?;
+        let mut indexes = indexes.query([])?;
+        while let Some(row) = indexes.next()? {
+            let (table, index): (String, String) = (row.get(0)?, row.get(1)?);
+            let (is_the_table, unique): (bool, bool) = (row.get(2)?, row.get(3)?);
+            let mut alike = vec![ROWS];
+            let mut left = ROWS;
+            for column in columns.query_map([&index], |row| row.get::<_, String>(0))? {
+                let column = column?;
+                let few = FEW.iter().find(|(name, _)| *name == column);
+                left = (left / few.map_or(ROWS / 2, |(_, values)| *values)).max(1);
+                alike.push(left);
+            }
+            if let (true, Some(last)) = (unique, alike.last_mut()) {
+                *last = 1;
+            }
+            let alike = alike.iter().map(u64::to_string).collect::<Vec<_>>().join(" ");
+            describe.execute([&table, if is_the_table { &table } else { &index }, &alike])?;
+        }
+        self.connection.execute_batch("ANALYZE sqlite_schema")
     }
 
     pub(super) fn begin(&mut self, write: bool) -> Result<(), StoreError> {
@@ -204,5 +254,31 @@ pub(super) fn database(error: rusqlite::Error) -> StoreError {
         ) => StoreError::Unavailable(error.to_string()),
         Some(rusqlite::ErrorCode::ConstraintViolation) => StoreError::Conflict(error.to_string()),
         _ => StoreError::Database(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tables;
+
+    /// Rows are many: whoever looks some up by key finds them by key.
+    #[test]
+    fn nothing_reads_all_of_an_organisation_to_find_a_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sqlite = Sqlite::open_writer(&folder.path().join("upswing.db")).unwrap();
+        sqlite.migrate().unwrap();
+        let texts = tables::texts();
+        assert!(texts.len() > 50);
+        for (name, text) in texts {
+            let mut plan = sqlite.connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+            let parameters = vec![Value::Null; plan.parameter_count()];
+            let steps = plan.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(3));
+            for step in steps.unwrap() {
+                let step = step.unwrap();
+                let all = step.ends_with("(organisation=?)") && !step.contains("stream_head");
+                assert!(!all, "{name}: {step}");
+            }
+        }
     }
 }

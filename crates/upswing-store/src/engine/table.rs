@@ -341,9 +341,15 @@ const BY_ID: &[(&str, ColumnType)] = &[("organisation", Uuid), ("id", Uuid)];
 const BY_EXECUTION: &[(&str, ColumnType)] = &[("organisation", Uuid), ("execution", Uuid)];
 
 macro_rules! tables {
-    ($($name:ident: $ty:ty = $make:expr;)*) => {$(
-        pub(crate) static $name: LazyLock<$ty> = LazyLock::new(|| $make);
-    )*};
+    ($($name:ident: $ty:ty = $make:expr;)*) => {
+        $(pub(crate) static $name: LazyLock<$ty> = LazyLock::new(|| $make);)*
+
+        /// What each of them says to SQLite.
+        #[cfg(test)]
+        pub(super) fn texts() -> Vec<(&'static str, &'static str)> {
+            vec![$((stringify!($name), $name.sqlite.as_str()),)*]
+        }
+    };
 }
 
 tables! {
