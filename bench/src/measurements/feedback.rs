@@ -11,8 +11,10 @@ use crate::traffic;
 
 /// The least share of the baseline's rate.
 const LEAST: f64 = 0.2;
-/// More feedback a second than is expected of the first round; later ones are stocked by what was seen.
-const AT_FIRST: f64 = 40_000.0;
+/// With how many pieces it is found out how many there will be in the first round; later ones are stocked by what was seen.
+const PROBE: u64 = 20_000;
+/// For how many times the feedback that is expected decisions are made.
+const MARGIN: f64 = 1.5;
 
 /// Measures it.
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
@@ -32,16 +34,25 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
     let of_server = texts(server.address());
     let mut pairs = Pairs::default();
     let mut decided = Decided::new(bench);
-    let (mut expected, mut processor_time, mut given) = (AT_FIRST, 0.0, 0);
+    decided.stock(bench, &mut server, 2 * PROBE).await?;
+    let mut probe = bench.load(server.address(), of_server.clone());
+    (probe.warm_up, probe.requests) = (0.0, Some(PROBE));
+    let mut expected = decided.spend(probe).await?.rate() * MARGIN;
+    let (mut processor_time, mut given) = (0.0, 0);
+    let (mut batches, mut by_heart) = (0.0, 0.0);
     for _ in 0..bench.pairs {
         decided.stock(bench, &mut server, (expected * (bench.seconds + 0.3)) as u64).await?;
         let first = generate(&bench.load(baseline.address(), of_baseline.clone())).await?;
         let before = server.processor_time()?;
+        let written_before = written(&mut server).await?;
         let second = decided.spend(bench.load(server.address(), of_server.clone())).await?;
         server.drain().await?;
         processor_time += server.processor_time()? - before;
         given += second.accepted;
-        expected = second.rate() * 2.0;
+        let written = written(&mut server).await?;
+        batches += written.0 - written_before.0;
+        by_heart += written.1 - written_before.1;
+        expected = second.rate() * MARGIN;
         pairs.push(bench, "feedback", first, second);
     }
     baseline.stop().await?;
@@ -50,8 +61,17 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
     Ok(vec![
         Finding::ratio(bench.database(), "single feedback, durable / baseline", &pairs.ratios(), LEAST)
             .details(pairs.details("feedback"))
-            .details([format!("{} µs of the server's processor time each, learning included", number(each))]),
+            .details([
+                format!("{} µs of the server's processor time each, learning included", number(each)),
+                format!("{} % of the batches asked the database nothing", number(100.0 * by_heart / batches)),
+            ]),
     ])
+}
+
+/// How many batches were written, and how many of them by heart.
+async fn written(server: &mut Server) -> Result<(f64, f64)> {
+    let batches = server.client.gauge("upswing_write_duration_seconds_count").await?;
+    Ok((batches, server.client.gauge("upswing_write_by_heart_total").await?))
 }
 
 /// One piece of feedback, which must have had its effect; the answer.

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use upswing_domain::{
-    AgentId, DecisionId, ExecutionId, FeedbackSource, FeedbackType, OrganisationId, Origin, Position, Purpose,
-};
-use uuid::Uuid;
+use upswing_domain::{AgentId, ExecutionId, FeedbackSource, FeedbackType, Origin, Position, Purpose};
 
 use super::plan::{
     AuthorFacts, DecisionFacts, ExecutionFacts, FeedbackFacts, Key, Known, RewardFacts, ShadowFacts,
@@ -36,23 +33,6 @@ pub(super) fn learn_execution(known: &mut Known, mut row: Row) -> Result<(), Sto
     let key = (row.take()?, row.take()?);
     let position = row.take()?;
     known.executions.insert(key, execution_facts(position, &mut row)?);
-    Ok(())
-}
-
-/// Reads a row of `ABOUT_EXECUTIONS`.
-pub(super) fn learn_about_execution(known: &mut Known, mut row: Row) -> Result<(), StoreError> {
-    let (organisation, id): (OrganisationId, Uuid) = (row.take()?, row.take()?);
-    match row.take::<Option<AgentId>>()? {
-        Some(agent) => {
-            let facts = decision_facts(agent, &mut row)?;
-            known.decisions.insert((organisation, DecisionId(id)), facts);
-        }
-        None => row.skip(9),
-    }
-    if let Some(position) = row.take::<Option<Position>>()? {
-        let facts = execution_facts(position, &mut row)?;
-        known.executions.insert((organisation, ExecutionId(id)), facts);
-    }
     Ok(())
 }
 

@@ -8,9 +8,7 @@ use upswing_domain::{
 use uuid::Uuid;
 
 use super::definition::Definitions;
-use super::facts::{
-    learn_about_execution, learn_agent_definition, learn_decision, learn_reward, learn_signal,
-};
+use super::facts::{learn_agent_definition, learn_decision, learn_execution, learn_reward, learn_signal};
 use super::plan::{Cause, Known, Plan, Rows};
 use super::wanted::{Keys, keys};
 use crate::StoreError;
@@ -95,8 +93,8 @@ pub(super) async fn fold_again(
 ) -> Result<(), StoreError> {
     let mut known = Known::default();
     let asked: Keys<ExecutionId> = executions.keys().map(|&id| (organisation, id)).collect();
-    for row in connection.look_up(&tables::ABOUT_EXECUTIONS, keys(&asked)).await? {
-        learn_about_execution(&mut known, row)?;
+    for row in connection.look_up(&tables::EXECUTION_FACTS, keys(&asked)).await? {
+        learn_execution(&mut known, row)?;
     }
     for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&asked)).await? {
         learn_signal(&mut known, row)?;
@@ -105,7 +103,8 @@ pub(super) async fn fold_again(
         learn_reward(&mut known, row)?;
     }
     let followed = known.executions.iter().filter_map(|(&(o, _), e)| e.decision.map(|d| (o, d)));
-    let decisions: Keys<DecisionId> = followed.filter(|key| !known.decisions.contains_key(key)).collect();
+    let decisions: Keys<DecisionId> =
+        followed.chain(asked.iter().map(|&(o, id)| (o, DecisionId(id.0)))).collect();
     for row in connection.look_up(&tables::DECISION_FACTS, keys(&decisions)).await? {
         learn_decision(&mut known, row)?;
     }

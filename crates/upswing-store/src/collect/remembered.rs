@@ -4,7 +4,9 @@
 //! It holds for as long as an organisation's head stands where the last batch left it: whoever writes a decision, an execution
 //! or feedback moves the head, and so does a change of a definition. What another server has moved is asked for again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hashlink::LinkedHashMap;
@@ -19,8 +21,11 @@ use super::read::context_of;
 use super::wanted::{Minted, Wanted};
 use crate::{Fingerprint, StoreError};
 
-/// How many bytes of what waits for feedback are kept, by [`Unheard::weight`]: some 90,000 decisions, or half as many executions.
+/// How many bytes of what waits for feedback are kept: some 170,000 decisions, or half as many executions. Contexts that are all
+/// different take more.
 const KEPT: usize = 24 << 20;
+/// Among how many different contexts, and kinds of decisions, what is the same again is found.
+const SHARED: usize = 1000;
 /// For how many batches of an organisation nothing is taken for new, after something turned out not to be.
 const WARY: u32 = 100;
 
@@ -31,6 +36,8 @@ pub(crate) struct Remembered {
     definitions: Definitions,
     unheard: LinkedHashMap<Key<Uuid>, Unheard>,
     weight: usize,
+    kinds: HashSet<Arc<Kind>>,
+    contexts: HashSet<Arc<str>>,
     forgotten: u64,
 }
 
@@ -52,20 +59,29 @@ struct Head {
 struct Unheard {
     /// The [`Head::moves`] that it was written under: it says nothing under others.
     moves: u64,
-    /// What it followed from; most have the same id.
-    decision: Option<(DecisionId, Decided)>,
+    /// How many bytes it takes, with its key and its place, and without what others have in common with it.
+    weight: usize,
+    decision: Option<Decided>,
     execution: Option<Box<Executed>>,
 }
 
-/// [`DecisionFacts`], without the room that a context takes.
+/// [`DecisionFacts`] of what was followed from, in little room.
 struct Decided {
+    /// Where it has another id than what followed from it.
+    id: Option<Box<DecisionId>>,
+    kind: Arc<Kind>,
+    propensity: f64,
+    decided_at: Timestamp,
+    context: Option<Arc<str>>,
+    assignment: Option<Box<Assignment>>,
+}
+
+/// What many decisions have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind {
     agent: AgentId,
     version: VersionId,
     origin: Origin,
-    propensity: f64,
-    decided_at: Timestamp,
-    context: Option<Box<str>>,
-    assignment: Option<Box<Assignment>>,
 }
 
 /// [`ExecutionFacts`], likewise.
@@ -81,23 +97,27 @@ struct Executed {
 }
 
 impl Decided {
-    fn of(facts: &DecisionFacts) -> Self {
+    fn of(id: Option<DecisionId>, facts: &DecisionFacts) -> Self {
         Self {
-            agent: facts.agent,
-            version: facts.version,
-            origin: facts.origin,
+            id: id.map(Box::new),
+            kind: Arc::new(Kind { agent: facts.agent, version: facts.version, origin: facts.origin }),
             propensity: facts.propensity,
             decided_at: facts.decided_at,
-            context: facts.context.as_ref().map(|context| context.to_json().into_boxed_str()),
+            context: facts.context.as_ref().map(|context| context.to_json().into()),
             assignment: facts.assignment.map(Box::new),
         }
     }
 
+    /// Its id, where this follows from it.
+    fn id(&self, of: Uuid) -> DecisionId {
+        self.id.as_deref().copied().unwrap_or(DecisionId(of))
+    }
+
     fn facts(&self) -> Result<DecisionFacts, StoreError> {
         Ok(DecisionFacts {
-            agent: self.agent,
-            version: self.version,
-            origin: self.origin,
+            agent: self.kind.agent,
+            version: self.kind.version,
+            origin: self.kind.origin,
             propensity: self.propensity,
             decided_at: self.decided_at,
             context: context_of(self.context.as_deref().map(str::to_owned))?.map(Into::into),
@@ -135,16 +155,6 @@ impl Executed {
 }
 
 impl Unheard {
-    /// How many bytes it takes, with its key and its place.
-    fn weight(&self) -> usize {
-        const PLACE: usize = 40;
-        let text = |context: &Option<Box<str>>| context.as_ref().map_or(0, |context| context.len());
-        let decision = self.decision.as_ref().map_or(0, |(_, decided)| text(&decided.context));
-        let execution = self.execution.as_ref();
-        let execution = execution.map_or(0, |executed| size_of::<Executed>() + text(&executed.context));
-        PLACE + size_of::<(Key<Uuid>, Self)>() + decision + execution
-    }
-
     /// What is known of an id of which nothing has been heard; `None` where something has, or where what would say what it is
     /// about has not come.
     fn of((organisation, id): Key<Uuid>, moves: u64, known: &Known) -> Option<Self> {
@@ -161,10 +171,42 @@ impl Unheard {
         let comes = execution.is_some_and(|execution| execution.decision.is_none()) || decided.is_some();
         (comes && !odd).then(|| Self {
             moves,
-            decision: decided.map(|facts| (followed, Decided::of(facts))),
+            weight: 0,
+            decision: decided.map(|facts| Decided::of(Some(followed).filter(|id| *id != same), facts)),
             execution: execution.map(|facts| Box::new(Executed::of(facts))),
         })
     }
+
+    /// Holds in common with others what it can; what it takes beside that is its weight.
+    fn share(&mut self, kinds: &mut HashSet<Arc<Kind>>, contexts: &mut HashSet<Arc<str>>) {
+        /// What a map and an allocator take for each entry.
+        const PLACE: usize = 32;
+        self.weight = PLACE + size_of::<(Key<Uuid>, Self)>();
+        if let Some(decided) = &mut self.decision {
+            shared(kinds, &mut decided.kind);
+            if let Some(context) = &mut decided.context
+                && shared(contexts, context)
+            {
+                self.weight += context.len();
+            }
+        }
+        if let Some(executed) = &self.execution {
+            self.weight +=
+                size_of::<Executed>() + executed.context.as_ref().map_or(0, |context| context.len());
+        }
+    }
+}
+
+/// Exchanges something for the same among others; whether there was none.
+fn shared<T: ?Sized + Hash + Eq>(among: &mut HashSet<Arc<T>>, one: &mut Arc<T>) -> bool {
+    if let Some(same) = among.get(one) {
+        *one = Arc::clone(same);
+        return false;
+    }
+    if among.len() >= SHARED {
+        among.clear();
+    }
+    among.insert(Arc::clone(one))
 }
 
 impl Remembered {
@@ -195,8 +237,8 @@ impl Remembered {
         for &(organisation, id) in &wanted.executions {
             match self.unheard(organisation, id.0) {
                 Some(Unheard { decision, execution, .. }) => {
-                    if let Some((decision, decided)) = decision {
-                        known.decisions.insert((organisation, *decision), decided.facts()?);
+                    if let Some(decided) = decision {
+                        known.decisions.insert((organisation, decided.id(id.0)), decided.facts()?);
                     }
                     if let Some(execution) = execution {
                         known.executions.insert((organisation, id), execution.facts()?);
@@ -216,7 +258,7 @@ impl Remembered {
                 continue;
             }
             match self.unheard(organisation, id.0).and_then(|unheard| unheard.decision.as_ref()) {
-                Some((decision, decided)) if *decision == id => {
+                Some(decided) if decided.id(id.0) == id => {
                     known.decisions.insert(key, decided.facts()?);
                 }
                 _ => drop(left.decisions.insert(key)),
@@ -302,14 +344,15 @@ impl Remembered {
         let noted = changes.0.iter().map(|(key, _)| *key).collect();
         for (key, unheard) in changes.0 {
             self.drop(&key);
-            if let Some(unheard) = unheard {
-                self.weight += unheard.weight();
+            if let Some(mut unheard) = unheard {
+                unheard.share(&mut self.kinds, &mut self.contexts);
+                self.weight += unheard.weight;
                 self.unheard.insert(key, unheard);
             }
         }
         while self.weight > KEPT {
             let Some((_, oldest)) = self.unheard.pop_front() else { break };
-            self.weight -= oldest.weight();
+            self.weight -= oldest.weight;
         }
         Noted(noted)
     }
@@ -328,7 +371,7 @@ impl Remembered {
 
     fn drop(&mut self, key: &Key<Uuid>) {
         if let Some(before) = self.unheard.remove(key) {
-            self.weight -= before.weight();
+            self.weight -= before.weight;
         }
     }
 
@@ -432,13 +475,13 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let mut remembered = alone();
-        for head in 0..150 {
+        for head in 0..220 {
             let first = 1000 * head as u128;
             decide(&mut remembered, first..first + 1000, head);
         }
         assert!(remembered.weight <= KEPT && remembered.weight > KEPT - 1000);
         let room = remembered.unheard.len();
-        assert!((50_000..150_000).contains(&room), "{room}");
-        assert!(is_remembered(&remembered, 149_999) && !is_remembered(&remembered, 0));
+        assert!((100_000..200_000).contains(&room), "{room}");
+        assert!(is_remembered(&remembered, 219_999) && !is_remembered(&remembered, 0));
     }
 }

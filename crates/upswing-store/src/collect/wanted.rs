@@ -9,8 +9,8 @@ use upswing_domain::{
 use uuid::Uuid;
 
 use super::facts::{
-    Learn, learn_about_execution, learn_agent_definition, learn_author, learn_awaiting, learn_consent,
-    learn_decision, learn_feedback, learn_shadow, learn_signal, learn_text, learn_trusted,
+    Learn, learn_agent_definition, learn_author, learn_awaiting, learn_consent, learn_decision,
+    learn_execution, learn_feedback, learn_shadow, learn_signal, learn_text, learn_trusted,
 };
 use super::plan::{AuthorKey, Key, ShadowKey, TextKey, period_of};
 use crate::Event;
@@ -140,12 +140,9 @@ impl Wanted {
         let trusted = self.trusted.iter().map(|&(o, a, p)| vec![o.into(), a.into(), p.into()]);
         let shadows = self.shadows.iter().map(|&(o, r, d)| vec![o.into(), r.into(), d.into()]);
         let feedback = self.feedback.keys().map(|&(o, id)| vec![o.into(), id.into()]);
-        // Of what has an execution's id the decision is among what is known about it.
-        let others = |&&(o, id): &&Key<DecisionId>| !self.executions.contains(&(o, ExecutionId(id.0)));
-        let decisions: Keys<DecisionId> = self.decisions.iter().filter(others).copied().collect();
         let lookups: [(&'static Lookup, Vec<Vec<Value>>, Learn); 11] = [
-            (&tables::DECISION_FACTS, keys(&decisions), learn_decision),
-            (&tables::ABOUT_EXECUTIONS, keys(&self.executions), learn_about_execution),
+            (&tables::DECISION_FACTS, keys(&self.decisions), learn_decision),
+            (&tables::EXECUTION_FACTS, keys(&self.executions), learn_execution),
             (&tables::FEEDBACK_SIGNALS, keys(&self.executions), learn_signal),
             (&tables::SHADOW_FACTS, shadows.collect(), learn_shadow),
             (&tables::FEEDBACK_FACTS, feedback.collect(), learn_feedback),

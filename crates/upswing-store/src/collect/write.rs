@@ -9,8 +9,7 @@ use upswing_domain::{AgentId, ConsentRule, DecisionId, ExecutionId, Organisation
 use uuid::Uuid;
 
 use super::facts::{
-    Learn, learn_about_execution, learn_agent_definition, learn_decision, learn_reward, learn_signal,
-    learn_text,
+    Learn, learn_agent_definition, learn_decision, learn_execution, learn_reward, learn_signal, learn_text,
 };
 use super::plan::{AuthorFacts, AuthorKey, Key, Known, Plan, Rows, TextKey, group_key};
 use super::remembered::Remembered;
@@ -296,8 +295,8 @@ async fn complete(
     let waiting: Keys<ExecutionId> =
         known.awaiting.iter().flat_map(|(&(o, _), ids)| ids.iter().map(move |&id| (o, id))).collect();
     let missing: Keys<ExecutionId> = waiting.difference(&wanted.executions).copied().collect();
-    for row in connection.look_up(&tables::ABOUT_EXECUTIONS, keys(&missing)).await? {
-        learn_about_execution(known, row)?;
+    for row in connection.look_up(&tables::EXECUTION_FACTS, keys(&missing)).await? {
+        learn_execution(known, row)?;
     }
     for row in connection.look_up(&tables::FEEDBACK_SIGNALS, keys(&missing)).await? {
         learn_signal(known, row)?;

@@ -262,61 +262,6 @@ impl Lookup {
         }
     }
 
-    /// What is known of executions by their ids, in one statement: the decision of the same id, and the execution. A part that
-    /// is not there begins with NULL.
-    fn about_executions() -> Self {
-        let parts = [
-            (
-                "d",
-                "decision",
-                "id",
-                "agent, version, origin, propensity, decided_at, context, experiment, allocation, arm, \
-              assigned",
-            ),
-            (
-                "e",
-                "execution",
-                "id",
-                "position, agent, decision, version, origin, occurred_at, context, fingerprint",
-            ),
-        ];
-        let columns = parts.iter().flat_map(|(alias, _, _, columns)| {
-            columns.split(", ").map(move |column| format!("{alias}.{}", column.trim()))
-        });
-        let columns = columns.collect::<Vec<_>>().join(", ");
-        let sqlite = parts.map(|(alias, table, id, _)| {
-            format!(
-                "LEFT JOIN {table} {alias} ON {alias}.organisation = k.organisation AND {alias}.{id} = k.id"
-            )
-        });
-        let sqlite = sqlite.join(" ");
-        let postgres = |organisation: &str| {
-            let joins = parts.map(|(alias, table, id, columns)| {
-                format!(
-                    "LEFT JOIN LATERAL (SELECT {columns} FROM {table} t WHERE t.organisation = {organisation} \
-                     AND t.{id} = k.id OFFSET 0) {alias} ON true"
-                )
-            });
-            joins.join(" ")
-        };
-        let any = "WHERE d.agent IS NOT NULL OR e.agent IS NOT NULL";
-        Self {
-            sqlite: format!(
-                "SELECT k.organisation, k.id, {columns} FROM (SELECT ?1 AS organisation, ?2 AS id) k {sqlite} {any}"
-            ),
-            postgres: format!(
-                "SELECT k.organisation, k.id, {columns} FROM UNNEST($1::uuid[], $2::uuid[]) AS k(organisation, id) \
-                 {} {any}",
-                postgres("k.organisation")
-            ),
-            postgres_of_one: format!(
-                "SELECT $1::uuid, k.id, {columns} FROM UNNEST($2::uuid[]) AS k(id) {} {any}",
-                postgres("$1")
-            ),
-            types: vec![Uuid, Uuid],
-        }
-    }
-
     /// The statement for these keys, and its parameters.
     pub(super) fn statement(&self, keys: &[Vec<Value>]) -> Result<(&str, Vec<Value>), StoreError> {
         let first = keys.first().and_then(|key| key.first());
@@ -505,7 +450,6 @@ tables! {
         "t.organisation, t.execution, t.position, t.id, t.feedback_type, t.source, t.rating, t.metrics, \
          t.standing, t.via_token, t.author",
         &[("organisation", Uuid), ("execution", Uuid), ("author", Bytes)], "ORDER BY t.position");
-    ABOUT_EXECUTIONS: Lookup = Lookup::about_executions();
     EVIDENCE_EXECUTION: Lookup = Lookup::new("execution",
         "t.id, t.decision, t.agent, t.version, t.error, t.received_at", BY_ID,
         "AND (t.decision IS NULL OR t.decision = t.id)");
