@@ -14,6 +14,8 @@ pub(crate) enum Value {
     I64(i64),
     F64(f64),
     Text(String),
+    /// Text that is one of a few.
+    Name(&'static str),
     Bytes(Vec<u8>),
     Uuid(Uuid),
     /// A column of values, for `UNNEST`. PostgreSQL alone.
@@ -62,7 +64,7 @@ impl ColumnType {
             | (Self::Bool, Value::Bool(_))
             | (Self::I64, Value::I64(_))
             | (Self::F64, Value::F64(_))
-            | (Self::Text, Value::Text(_))
+            | (Self::Text, Value::Text(_) | Value::Name(_))
             | (Self::Bytes, Value::Bytes(_))
             | (Self::Uuid, Value::Uuid(_)) => Ok(value),
             _ => Err(wrong(self.name(), &value)),
@@ -72,12 +74,13 @@ impl ColumnType {
     /// The values of one column out of rows.
     pub(crate) fn collect(self, values: impl Iterator<Item = Value>) -> Result<Column, StoreError> {
         macro_rules! gather {
-            ($variant:ident) => {
+            ($variant:ident $(, $also:pat => $make:expr)?) => {
                 Column::$variant(
                     values
                         .map(|value| match value {
                             Value::Null => Ok(None),
                             Value::$variant(value) => Ok(Some(value)),
+                            $($also => Ok(Some($make)),)?
                             other => Err(wrong(stringify!($variant), &other)),
                         })
                         .collect::<Result<_, _>>()?,
@@ -88,7 +91,7 @@ impl ColumnType {
             Self::Bool => gather!(Bool),
             Self::I64 => gather!(I64),
             Self::F64 => gather!(F64),
-            Self::Text => gather!(Text),
+            Self::Text => gather!(Text, Value::Name(name) => name.to_owned()),
             Self::Bytes => gather!(Bytes),
             Self::Uuid => gather!(Uuid),
         })
@@ -152,6 +155,7 @@ impl ToSql for Value {
             Self::I64(v) => v.to_sql(ty, out),
             Self::F64(v) => v.to_sql(ty, out),
             Self::Text(v) => v.to_sql(ty, out),
+            Self::Name(v) => v.to_sql(ty, out),
             Self::Bytes(v) => v.to_sql(ty, out),
             Self::Uuid(v) => v.to_sql(ty, out),
             Self::Column(Column::Bool(v)) => v.to_sql(ty, out),
@@ -177,7 +181,7 @@ impl ToSql for Value {
             Self::Bool(_) => *ty == Type::BOOL,
             Self::I64(_) => *ty == Type::INT8,
             Self::F64(_) => *ty == Type::FLOAT8,
-            Self::Text(_) => *ty == Type::TEXT,
+            Self::Text(_) | Self::Name(_) => *ty == Type::TEXT,
             Self::Bytes(_) => *ty == Type::BYTEA,
             Self::Uuid(_) => *ty == Type::UUID,
             Self::Column(_) => matches!(ty.kind(), postgres_types::Kind::Array(_)),
@@ -195,6 +199,7 @@ impl rusqlite::ToSql for Value {
             Self::I64(v) => ValueRef::Integer(*v),
             Self::F64(v) => ValueRef::Real(*v),
             Self::Text(v) => ValueRef::Text(v.as_bytes()),
+            Self::Name(v) => ValueRef::Text(v.as_bytes()),
             Self::Bytes(v) => ValueRef::Blob(v),
             Self::Uuid(v) => ValueRef::Blob(v.as_bytes()),
             Self::Column(_) => {

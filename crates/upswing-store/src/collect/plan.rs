@@ -664,7 +664,7 @@ impl Plan<'_> {
                 cause.into(),
                 target.context_source.into(),
                 target.propensity.into(),
-                target.origin.name().into(),
+                Value::Name(target.origin.name()),
                 target.occurred_at.into(),
                 now.into(),
             ]);

@@ -5,21 +5,22 @@
 //! or feedback moves the head, and so does a change of a definition. What another server has moved is asked for again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::Hash;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use hashlink::LinkedHashMap;
 use upswing_domain::{
-    AgentId, Assignment, DecisionId, ExecutionId, OrganisationId, Origin, Position, Timestamp, VersionId,
+    AgentId, Assignment, Context, DecisionId, ExecutionId, OrganisationId, Origin, Position, Timestamp,
+    VersionId,
 };
 use uuid::Uuid;
 
 use super::definition::Definitions;
 use super::plan::{DecisionFacts, ExecutionFacts, Key, Known};
 use super::read::context_of;
-use super::wanted::{Minted, Wanted};
-use crate::{Fingerprint, StoreError};
+use super::wanted::{Item, Minted, Wanted};
+use crate::{Event, Fingerprint, StoreError};
 
 /// How many bytes of what waits for feedback are kept: some 170,000 decisions, or half as many executions. Contexts that are all
 /// different take more.
@@ -37,7 +38,7 @@ pub(crate) struct Remembered {
     unheard: LinkedHashMap<Key<Uuid>, Unheard>,
     weight: usize,
     kinds: HashSet<Arc<Kind>>,
-    contexts: HashSet<Arc<str>>,
+    contexts: HashSet<Arc<ContextText>>,
     forgotten: u64,
 }
 
@@ -72,8 +73,42 @@ struct Decided {
     kind: Arc<Kind>,
     propensity: f64,
     decided_at: Timestamp,
-    context: Option<Arc<str>>,
+    context: Option<Arc<ContextText>>,
     assignment: Option<Box<Assignment>>,
+}
+
+/// A context in little room, until it is read: where many have the same, it is read once for all.
+struct ContextText {
+    text: Box<str>,
+    read: OnceLock<Arc<Context>>,
+}
+
+impl ContextText {
+    fn of(context: &Context) -> Self {
+        Self { text: context.to_json().into(), read: OnceLock::new() }
+    }
+
+    fn context(&self) -> Result<Arc<Context>, StoreError> {
+        if let Some(context) = self.read.get() {
+            return Ok(Arc::clone(context));
+        }
+        let context = Arc::new(Context::from_json(&self.text)?);
+        Ok(Arc::clone(self.read.get_or_init(|| context)))
+    }
+}
+
+impl PartialEq for ContextText {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for ContextText {}
+
+impl Hash for ContextText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
 }
 
 /// What many decisions have in common.
@@ -103,7 +138,7 @@ impl Decided {
             kind: Arc::new(Kind { agent: facts.agent, version: facts.version, origin: facts.origin }),
             propensity: facts.propensity,
             decided_at: facts.decided_at,
-            context: facts.context.as_ref().map(|context| context.to_json().into()),
+            context: facts.context.as_ref().map(|context| Arc::new(ContextText::of(context))),
             assignment: facts.assignment.map(Box::new),
         }
     }
@@ -120,7 +155,7 @@ impl Decided {
             origin: self.kind.origin,
             propensity: self.propensity,
             decided_at: self.decided_at,
-            context: context_of(self.context.as_deref().map(str::to_owned))?.map(Into::into),
+            context: self.context.as_ref().map(|context| context.context()).transpose()?,
             assignment: self.assignment.as_deref().copied(),
         })
     }
@@ -177,8 +212,20 @@ impl Unheard {
         })
     }
 
+    /// Tells what is known of it.
+    fn tell(&self, (organisation, id): Key<ExecutionId>, known: &mut Known) -> Result<(), StoreError> {
+        if let Some(decided) = &self.decision {
+            known.decisions.insert((organisation, decided.id(id.0)), decided.facts()?);
+        }
+        if let Some(execution) = &self.execution {
+            known.executions.insert((organisation, id), execution.facts()?);
+        }
+        Ok(())
+    }
+
     /// Holds in common with others what it can; what it takes beside that is its weight.
-    fn share(&mut self, kinds: &mut HashSet<Arc<Kind>>, contexts: &mut HashSet<Arc<str>>) {
+    #[expect(clippy::mutable_key_type, reason = "what was read of a context is no part of what it equals")]
+    fn share(&mut self, kinds: &mut HashSet<Arc<Kind>>, contexts: &mut HashSet<Arc<ContextText>>) {
         /// What a map and an allocator take for each entry.
         const PLACE: usize = 32;
         self.weight = PLACE + size_of::<(Key<Uuid>, Self)>();
@@ -187,7 +234,7 @@ impl Unheard {
             if let Some(context) = &mut decided.context
                 && shared(contexts, context)
             {
-                self.weight += context.len();
+                self.weight += size_of::<ContextText>() + context.text.len();
             }
         }
         if let Some(executed) = &self.execution {
@@ -198,7 +245,7 @@ impl Unheard {
 }
 
 /// Exchanges something for the same among others; whether there was none.
-fn shared<T: ?Sized + Hash + Eq>(among: &mut HashSet<Arc<T>>, one: &mut Arc<T>) -> bool {
+fn shared<T: Hash + Eq>(among: &mut HashSet<Arc<T>>, one: &mut Arc<T>) -> bool {
     if let Some(same) = among.get(one) {
         *one = Arc::clone(same);
         return false;
@@ -220,6 +267,24 @@ impl Remembered {
         &mut self.definitions
     }
 
+    /// Tells what is remembered for what comes most, without a list of what it wants: whether nothing is left to be asked for.
+    pub(super) fn tell(&self, item: &Item, known: &mut Known) -> bool {
+        let Event::Feedback { feedback, restore: None, defence, .. } = &item.event else { return false };
+        let (Some(id), None) = (feedback.target.execution(), feedback.author) else { return false };
+        let organisation = item.organisation;
+        defence.as_ref().is_none_or(|defence| defence.text.is_none())
+            && self.is_current(organisation, feedback.agent)
+            && self
+                .unheard(organisation, id.0)
+                .is_some_and(|unheard| unheard.tell((organisation, id), known).is_ok())
+    }
+
+    /// Whether an agent's reward definition is known.
+    fn is_current(&self, organisation: OrganisationId, agent: AgentId) -> bool {
+        let head = self.heads.get(&organisation);
+        head.is_some_and(|head| !head.unsure) && self.definitions.is_current(organisation, agent)
+    }
+
     /// Tells what is remembered of what is wanted, hoping that the heads stand; what has to be asked for is left.
     /// Of what was `minted` just now there is nothing to know.
     pub(super) fn recall(
@@ -228,27 +293,15 @@ impl Remembered {
         minted: &Minted,
         known: &mut Known,
     ) -> Result<Wanted, StoreError> {
-        let mut left = wanted.clone();
-        let current = |&(o, agent): &Key<AgentId>| {
-            self.heads.get(&o).is_some_and(|head| !head.unsure) && self.definitions.is_current(o, agent)
-        };
-        left.agents.retain(|key| !current(key));
-        left.executions.clear();
+        let mut left = wanted.beyond_memory();
+        left.agents.extend(wanted.agents.iter().filter(|(o, agent)| !self.is_current(*o, *agent)));
         for &(organisation, id) in &wanted.executions {
             match self.unheard(organisation, id.0) {
-                Some(Unheard { decision, execution, .. }) => {
-                    if let Some(decided) = decision {
-                        known.decisions.insert((organisation, decided.id(id.0)), decided.facts()?);
-                    }
-                    if let Some(execution) = execution {
-                        known.executions.insert((organisation, id), execution.facts()?);
-                    }
-                }
+                Some(unheard) => unheard.tell((organisation, id), known)?,
                 None if self.is_new(minted, (organisation, id.0)) => {}
                 None => drop(left.executions.insert((organisation, id))),
             }
         }
-        left.decisions.clear();
         for &(organisation, id) in &wanted.decisions {
             let key = (organisation, id);
             let same = ExecutionId(id.0);
@@ -265,13 +318,14 @@ impl Remembered {
             }
         }
         // What came before its decision was settled when that came: nothing waits for what is there.
-        left.arrivals.retain(|&(o, id)| {
+        left.arrivals.extend(wanted.arrivals.iter().filter(|&&(o, id)| {
             let decided = || known.decisions.contains_key(&(o, DecisionId(id)));
             !(self.is_new(minted, (o, id)) || self.unheard(o, id).is_some() && decided())
-        });
+        }));
         // What was said of an execution is asked for with the execution. Who gives one id to two statements about several is
         // found out by the table.
-        left.feedback.retain(|&(o, _), execution| execution.is_none() || self.sure(o).is_none());
+        let feedback = wanted.feedback.iter().map(|(&key, &execution)| (key, execution));
+        left.feedback.extend(feedback.filter(|((o, _), e)| e.is_none() || self.sure(*o).is_none()));
         Ok(left)
     }
 

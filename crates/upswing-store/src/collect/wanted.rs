@@ -33,7 +33,7 @@ pub(super) type Keys<T> = BTreeSet<(OrganisationId, T)>;
 pub(super) type Minted = BTreeMap<Key<Uuid>, Instant>;
 
 /// What has to be looked up for a batch.
-#[derive(Clone, PartialEq, Default)]
+#[derive(Default)]
 pub(super) struct Wanted {
     pub(super) decisions: Keys<DecisionId>,
     pub(super) executions: Keys<ExecutionId>,
@@ -125,6 +125,27 @@ impl Wanted {
             && authors.is_empty()
             && trusted.is_empty()
             && texts.is_empty()
+    }
+
+    /// What no memory tells of it.
+    pub(super) fn beyond_memory(&self) -> Self {
+        Self {
+            shadows: self.shadows.clone(),
+            people: self.people.clone(),
+            authors: self.authors.clone(),
+            trusted: self.trusted.clone(),
+            texts: self.texts.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether this, a part of another, is all of it.
+    pub(super) fn is_all_of(&self, whole: &Self) -> bool {
+        let sizes = |wanted: &Self| {
+            let Self { decisions, executions, feedback, arrivals, agents, .. } = wanted;
+            [decisions.len(), executions.len(), feedback.len(), arrivals.len(), agents.len()]
+        };
+        sizes(self) == sizes(whole)
     }
 
     /// Whether everything that is wanted moves its organisation's head when it changes, as what is known of people does not.

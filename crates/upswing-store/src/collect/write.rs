@@ -91,9 +91,11 @@ impl Draft {
 impl Planned {
     /// Plans one more event; `None` where something has to be looked up for it.
     fn add(&mut self, item: &Item, all: &Wanted, remembered: &Remembered, rules: &Rules) -> Option<()> {
-        let left = remembered.recall(&Wanted::of(item), &all.minted, &mut self.known).ok()?;
-        if !left.is_nothing() {
-            return None;
+        if !remembered.tell(item, &mut self.known) {
+            let left = remembered.recall(&Wanted::of(item), &all.minted, &mut self.known).ok()?;
+            if !left.is_nothing() {
+                return None;
+            }
         }
         if let Entry::Vacant(vacant) = self.from.entry(item.organisation) {
             let head = *vacant.insert(remembered.head(item.organisation)?);
@@ -148,7 +150,7 @@ impl Planned {
         let (lookups, learns) = questions(&left);
         let (heads, answers) = connection.begin_batch(organisations, &lookups).await?;
         let mut learnt = learns.into_iter().zip(answers).collect::<Vec<_>>();
-        if !remembered.stand(&heads) && left != *wanted {
+        if !remembered.stand(&heads) && !left.is_all_of(wanted) {
             // What was recalled does not hold. The heads are taken now: nobody else writes until this is done.
             (known, learnt, so_far) = (Known::default(), Vec::new(), wanted);
             for (lookup, keys, learn) in wanted.lookups() {
