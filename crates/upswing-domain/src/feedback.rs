@@ -232,13 +232,15 @@ impl Feedback {
     /// # Errors
     /// Names the first field that is out of range or missing for its type.
     pub fn validate(&self) -> Result<(), Invalid> {
-        let stars = |field: &str, value: Option<u8>| match value {
-            Some(v) if !(1..=5).contains(&v) => Err(Invalid::new(field, v, "a whole number from 1 to 5")),
-            _ => Ok(()),
-        };
-        stars("rating", self.rating)?;
+        let odd = |value: Option<u8>| value.filter(|stars| !(1..=5).contains(stars));
+        let stars = |field: String, value: u8| Err(Invalid::new(field, value, "a whole number from 1 to 5"));
+        if let Some(value) = odd(self.rating) {
+            return stars("rating".to_owned(), value);
+        }
         for (name, value) in self.dimensions.named() {
-            stars(&format!("dimensions.{name}"), value)?;
+            if let Some(value) = odd(value) {
+                return stars(format!("dimensions.{name}"), value);
+            }
         }
         let missing = |field: &str| {
             let kind = self.feedback_type.name();
@@ -261,7 +263,8 @@ impl Feedback {
             if !value.is_finite() {
                 return Err(Invalid::new(format!("metrics.{name}"), value, "a finite number"));
             }
-            short_text(&format!("metrics.{name}"), name, 100)?;
+            short_text("metrics", name, 100)
+                .map_err(|invalid| Invalid { field: format!("metrics.{name}"), ..invalid })?;
         }
         if self.issue_categories.len() > Self::MAX_ISSUES {
             let expected = format!("at most {} categories", Self::MAX_ISSUES);

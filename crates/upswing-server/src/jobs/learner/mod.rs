@@ -36,7 +36,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// How long a round rests, times the square of the entries it read: under load, also a moderate one, the cost of a round, most of
 /// which is the snapshot, is shared by many of them. One entry at a time, as in a replay, is hardly delayed.
 const REST: Duration = Duration::from_micros(100);
-const REST_AT_MOST: Duration = Duration::from_millis(10);
+const REST_AT_MOST: Duration = Duration::from_millis(20);
 /// A position that moved without anything learned is saved at most so often.
 const SAVE_IDLE: Duration = Duration::from_secs(10);
 
@@ -290,19 +290,26 @@ impl Learner {
     ) -> Result<(Folded, bool, u32), StoreError> {
         let mut complete = false;
         let mut read = 0_u32;
-        for _ in 0..PAGES {
+        let mut policy = None;
+        for page in 1..=PAGES {
             let stretch = (folded.position, target);
             let entries = self.app.store.new_ledger(agent.organisation, agent.id, stretch, PAGE).await?;
             read += u32::try_from(entries.len()).unwrap_or(u32::MAX);
             complete = entries.len() < PAGE;
-            if !entries.is_empty() {
-                let (next, taught) = tasks::compute(move || {
+            let last = complete || page == PAGES;
+            if !entries.is_empty() || (last && read > 0) {
+                let (next, taught, now) = tasks::compute(move || {
                     let taught = folded.fold(&entries);
-                    (folded, taught)
+                    // Up to the target everything has been read, also what did not touch the ledger.
+                    if complete && target > folded.position {
+                        folded.position = target;
+                    }
+                    let now = last.then(|| folded.policy());
+                    (folded, taught, now)
                 })
                 .await
                 .map_err(|e| StoreError::Corrupt(format!("folding the ledger: {e}")))?;
-                folded = next;
+                (folded, policy) = (next, now);
                 self.app.counts.learned.fetch_add(taught, Relaxed);
             }
             if complete {
@@ -310,17 +317,10 @@ impl Learner {
             }
         }
         if complete && target > folded.position {
-            // Everything up to there has been read: what brought the news did not touch the ledger.
+            // What brought the news did not touch the ledger.
             folded.position = target;
         }
-        if read > 0 {
-            let (next, policy) = tasks::compute(move || {
-                let policy = folded.policy();
-                (folded, policy)
-            })
-            .await
-            .map_err(|e| StoreError::Corrupt(format!("computing the policy: {e}")))?;
-            folded = next;
+        if let Some(policy) = policy {
             agent.publish(policy);
         } else {
             let known = agent.policy();
