@@ -33,10 +33,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// How often a server without the lease looks for checkpoints.
 const FOLLOW: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(200);
-/// How long a round rests, times the square of the entries it read: under load, also a moderate one, the cost of a round, most of
-/// which is the snapshot, is shared by many of them. One entry at a time, as in a replay, is hardly delayed.
+/// How long a round rests for each entry it read, so that under load the cost of a round is shared by more of them. One
+/// entry at a time, as in a replay, is hardly delayed.
 const REST: Duration = Duration::from_micros(100);
-const REST_AT_MOST: Duration = Duration::from_millis(20);
+const REST_AT_MOST: Duration = Duration::from_millis(15);
 /// A position that moved without anything learned is saved at most so often.
 const SAVE_IDLE: Duration = Duration::from_secs(10);
 
@@ -94,8 +94,7 @@ pub(crate) async fn run(app: Shared, mut questions: mpsc::Receiver<Question>) {
                 (RETRY, false)
             }
         };
-        let read = std::mem::take(&mut learner.read);
-        let rest = (REST * read.saturating_mul(read).min(1000)).min(REST_AT_MOST);
+        let rest = (REST * std::mem::take(&mut learner.read)).min(REST_AT_MOST);
         tokio::time::sleep(rest).await;
         tokio::select! {
             () = stop.requested() => break,
