@@ -14,7 +14,7 @@ const LEAST: f64 = 0.2;
 /// With how many pieces it is found out how many there will be in the first round; later ones are stocked by what was seen.
 const PROBE: u64 = 20_000;
 /// For how many times the feedback that is expected decisions are made.
-const MARGIN: f64 = 1.5;
+const MARGIN: f64 = 2.0;
 
 /// Measures it.
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
