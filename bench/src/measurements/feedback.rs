@@ -13,6 +13,8 @@ use crate::traffic;
 const LEAST: f64 = 0.2;
 /// With how many pieces it is found out how many there will be in the first round; later ones are stocked by what was seen.
 const PROBE: u64 = 20_000;
+/// What is expected of the first round at least: a server that has just started is slow.
+const AT_LEAST: f64 = 20_000.0;
 /// For how many times the feedback that is expected decisions are made.
 const MARGIN: f64 = 2.0;
 
@@ -37,7 +39,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Finding>> {
     decided.stock(bench, &mut server, 2 * PROBE).await?;
     let mut probe = bench.load(server.address(), of_server.clone());
     (probe.warm_up, probe.requests) = (0.0, Some(PROBE));
-    let mut expected = decided.spend(probe).await?.rate() * MARGIN;
+    let mut expected = (decided.spend(probe).await?.rate() * MARGIN).max(AT_LEAST);
     let (mut processor_time, mut given) = (0.0, 0);
     let (mut batches, mut by_heart) = (0.0, 0.0);
     for _ in 0..bench.pairs {
