@@ -283,10 +283,7 @@ impl Postgres {
         let heads = vec![Value::Column(Column::Uuid(ids))];
         let scope = vec![Value::Text(scope_of(organisations))];
         let mut queries = vec![(self.prepare(SCOPE).await?, scope), (self.prepare(HEADS).await?, heads)];
-        for (lookup, keys) in lookups {
-            let (sql, parameters) = lookup.statement(keys)?;
-            queries.push((self.prepare(sql).await?, parameters));
-        }
+        queries.extend(self.queries(lookups).await?);
         let this = &*self;
         let run = join_all(queries.iter().map(|(statement, parameters)| this.run(statement, parameters)));
         // Polled in this order, the messages leave in this order, without waiting for each other's answers.
@@ -363,6 +360,19 @@ impl Postgres {
         }
     }
 
+    /// Questions as statements, with their parameters.
+    async fn queries(
+        &mut self,
+        lookups: &[Question<'_>],
+    ) -> Result<Vec<(Statement, Vec<Value>)>, StoreError> {
+        let mut queries = Vec::with_capacity(lookups.len());
+        for (lookup, keys) in lookups {
+            let (sql, parameters) = lookup.statement(keys)?;
+            queries.push((self.prepare(sql).await?, parameters));
+        }
+        Ok(queries)
+    }
+
     /// Asks in one round trip, each question a transaction of its own.
     pub(super) async fn look_up_at_once(
         &mut self,
@@ -370,11 +380,7 @@ impl Postgres {
         lookups: &[Question<'_>],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         self.look_at(organisations).await?;
-        let mut queries = Vec::with_capacity(lookups.len());
-        for (lookup, keys) in lookups {
-            let (sql, parameters) = lookup.statement(keys)?;
-            queries.push((self.prepare(sql).await?, parameters));
-        }
+        let queries = self.queries(lookups).await?;
         let this = &*self;
         let run = join_all(queries.iter().map(|(statement, parameters)| this.run(statement, parameters)));
         run.await.into_iter().collect()
