@@ -61,6 +61,9 @@ struct Options {
     /// Measure on PostgreSQL, with a role that may create databases
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
+    /// Of these two, measure on one
+    #[arg(long, value_name = "DATABASE")]
+    on: Option<Engine>,
     /// Seconds in each half of a pair
     #[arg(long, value_name = "SECONDS", default_value_t = 4.0)]
     seconds: f64,
@@ -85,6 +88,13 @@ struct Options {
     /// Fail when something is short of its target
     #[arg(long)]
     assert: bool,
+}
+
+/// Where it can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    Sqlite,
+    Postgresql,
 }
 
 /// What can be measured.
@@ -167,8 +177,13 @@ async fn measure(options: &Options) -> Result<Report> {
     };
     std::fs::create_dir_all(scratch).doing("making the folder")?;
     let scratch = scratch.canonicalize().doing("finding the folder")?;
-    let mut places = vec![Place::Sqlite];
-    places.extend(options.postgres.clone().map(Place::Postgres));
+    let postgres = options.postgres.clone().map(Place::Postgres);
+    let places = match (options.on, postgres) {
+        (Some(Engine::Postgresql), None) => return Err(Failure::new("say where: --postgres URL")),
+        (Some(Engine::Postgresql), Some(postgres)) => vec![postgres],
+        (Some(Engine::Sqlite), _) | (None, None) => vec![Place::Sqlite],
+        (None, Some(postgres)) => vec![Place::Sqlite, postgres],
+    };
     let mut findings = Vec::new();
     for place in places {
         let bench = Bench { place, scratch: scratch.clone(), pairs, seconds, executions, units };

@@ -173,6 +173,7 @@ pub(super) struct Rows {
     pub(super) feedback: Vec<Vec<Value>>,
     pub(super) awaiting: BTreeSet<(OrganisationId, Uuid, ExecutionId)>,
     pub(super) arrived: BTreeSet<(OrganisationId, Uuid)>,
+    /// Entries that do not stand with the feedback that caused them.
     pub(super) ledger: Vec<Vec<Value>>,
     pub(super) agent_heads: BTreeMap<Key<AgentId>, Position>,
     pub(super) authors: BTreeSet<AuthorKey>,
@@ -201,6 +202,20 @@ struct Target {
     occurred_at: Timestamp,
     context_source: i64,
     context: Option<Arc<Context>>,
+}
+
+/// What came of folding an execution's feedback.
+struct Settled {
+    reward: Option<Reward>,
+    /// What the ledger has to note, where the reward is another one now.
+    entry: Option<Entry>,
+}
+
+/// An entry of the ledger before it is written.
+pub(super) struct Entry {
+    pub(super) agent: AgentId,
+    pub(super) context_source: i64,
+    pub(super) entry: LedgerEntry,
 }
 
 /// Why an execution's feedback is folded.
@@ -449,8 +464,6 @@ impl Plan<'_> {
         let details = self.keep(organisation, now, feedback.details.as_ref().map(|d| d.body.as_str()));
         let enrichment = self.keep_enrichment(organisation, now, feedback.findings.enrichment.as_ref());
         let content = [comment, correction, details, enrichment];
-        self.rows.feedback.push(rows::feedback(organisation, now, feedback, &facts, content, via_token));
-        self.known.feedback.insert((organisation, feedback.id), facts);
         self.touch(organisation, feedback.agent, position);
         let by_account =
             execution.is_some() && feedback.author.is_some() && feedback.source == FeedbackSource::User;
@@ -475,13 +488,18 @@ impl Plan<'_> {
             },
         );
         // What is about a session or a person is no execution's outcome.
-        let Some(execution) = execution else { return Ack::Stored { position, reward: None } };
-        self.known
-            .signals
-            .entry((organisation, execution))
-            .or_default()
-            .push(SignalFacts::of(feedback, metrics, via_token));
-        let reward = self.settle(organisation, now, execution, position, Cause::Said(feedback.id));
+        let settled = execution.and_then(|execution| {
+            self.known
+                .signals
+                .entry((organisation, execution))
+                .or_default()
+                .push(SignalFacts::of(feedback, metrics, via_token));
+            self.settle(organisation, now, execution, position, Cause::Said(feedback.id))
+        });
+        let (reward, entry) = settled.map_or((None, None), |settled| (settled.reward, settled.entry));
+        let row = rows::feedback(organisation, now, feedback, &facts, content, via_token, entry.as_ref());
+        self.rows.feedback.push(row);
+        self.known.feedback.insert((organisation, feedback.id), facts);
         Ack::Stored { position, reward }
     }
 
@@ -611,17 +629,19 @@ impl Plan<'_> {
         id: ExecutionId,
         cause: Cause,
     ) {
-        let Some(target) = self.target(organisation, id) else { return };
+        if self.target(organisation, id).is_none() {
+            return;
+        }
         let head = self.rows.heads.get(&organisation).copied().unwrap_or_default();
-        let entries = self.rows.ledger.len();
-        self.settle(organisation, now, id, Position(head.0 + 1), cause);
-        if self.rows.ledger.len() > entries {
+        let settled = self.settle(organisation, now, id, Position(head.0 + 1), cause);
+        if let Some(entry) = settled.and_then(|settled| settled.entry) {
             let position = self.next_position(organisation);
-            self.touch(organisation, target.agent, position);
+            self.touch(organisation, entry.agent, position);
+            self.rows.ledger.push(rows::entry(organisation, now, &entry));
         }
     }
 
-    /// Folds an execution's feedback into its reward and the ledger; the reward now.
+    /// Folds an execution's feedback into its reward, and says what the ledger has to note of it; `None` while it waits.
     fn settle(
         &mut self,
         organisation: OrganisationId,
@@ -629,7 +649,7 @@ impl Plan<'_> {
         id: ExecutionId,
         position: Position,
         cause: Cause,
-    ) -> Option<Reward> {
+    ) -> Option<Settled> {
         let key = (organisation, id);
         let Some(target) = self.target(organisation, id) else {
             let awaited = self.known.executions.get(&key).and_then(|e| e.decision).map_or(id.0, |d| d.0);
@@ -647,56 +667,40 @@ impl Plan<'_> {
         };
         let before = self.known.rewards.get(&key).copied();
         let old = before.and_then(|before| before.reward);
-        if old != new {
-            let first = before.map_or(position, |before| before.first_position);
-            self.known.rewards.insert(key, RewardFacts { reward: new, first_position: first });
-            self.rows.ledger.push(vec![
-                organisation.into(),
-                target.agent.into(),
-                position.into(),
-                first.into(),
-                id.into(),
-                target.decision.into(),
-                target.version.into(),
-                definition.version.into(),
-                old.map(Reward::millionths).into(),
-                new.map(Reward::millionths).into(),
-                cause.into(),
-                target.context_source.into(),
-                target.propensity.into(),
-                Value::Name(target.origin.name()),
-                target.occurred_at.into(),
-                now.into(),
-            ]);
-            let entry = LedgerEntry {
-                position,
-                first_position: first,
-                execution: id,
-                decision: target.decision,
-                version: target.version,
-                context: target.context,
-                propensity: target.propensity,
-                origin: target.origin,
-                definition_version: definition.version,
-                old,
-                new,
-                cause,
-                occurred_at: target.occurred_at,
-            };
-            let assignment = self.assignment(organisation, id);
-            self.note(
-                organisation,
-                RecentEvent {
-                    agent: target.agent,
-                    position,
-                    at: now,
-                    assignment,
-                    waits: false,
-                    what: What::Rewarded(entry),
-                },
-            );
+        if old == new {
+            return Some(Settled { reward: new, entry: None });
         }
-        new
+        let first = before.map_or(position, |before| before.first_position);
+        self.known.rewards.insert(key, RewardFacts { reward: new, first_position: first });
+        let entry = LedgerEntry {
+            position,
+            first_position: first,
+            execution: id,
+            decision: target.decision,
+            version: target.version,
+            context: target.context,
+            propensity: target.propensity,
+            origin: target.origin,
+            definition_version: definition.version,
+            old,
+            new,
+            cause,
+            occurred_at: target.occurred_at,
+        };
+        let assignment = self.assignment(organisation, id);
+        self.note(
+            organisation,
+            RecentEvent {
+                agent: target.agent,
+                position,
+                at: now,
+                assignment,
+                waits: false,
+                what: What::Rewarded(entry.clone()),
+            },
+        );
+        let entry = Entry { agent: target.agent, context_source: target.context_source, entry };
+        Some(Settled { reward: new, entry: Some(entry) })
     }
 
     /// An execution's reward now, as far as it is known to have one.
@@ -711,7 +715,10 @@ impl Plan<'_> {
         self.rows.awaiting.retain(|&(o, awaited, _)| (o, awaited) != (organisation, id));
         for execution in waiting {
             let position = self.next_position(organisation);
-            self.settle(organisation, now, execution, position, Cause::Arrival);
+            let settled = self.settle(organisation, now, execution, position, Cause::Arrival);
+            if let Some(entry) = settled.and_then(|settled| settled.entry) {
+                self.rows.ledger.push(rows::entry(organisation, now, &entry));
+            }
             if let Some(target) = self.target(organisation, execution) {
                 self.touch(organisation, target.agent, position);
             }

@@ -31,8 +31,12 @@ const DECISION: &str = "SELECT position, id, agent, version, unit, context, reas
     WHERE organisation = $1";
 
 const EXECUTION: &str = "SELECT e.position, e.received_at, \
-    (SELECT l.new_reward FROM reward_ledger l WHERE l.organisation = e.organisation AND l.execution = e.id \
-    ORDER BY l.position DESC LIMIT 1), e.id, e.agent, e.decision, e.version, e.unit, \
+    (SELECT t.new_reward FROM \
+    (SELECT * FROM (SELECT l.position, l.new_reward FROM reward_ledger l WHERE l.organisation = e.organisation \
+    AND l.execution = e.id ORDER BY l.position DESC LIMIT 1) AS own \
+    UNION ALL SELECT * FROM (SELECT f.position, f.new_reward FROM feedback f WHERE f.organisation = e.organisation \
+    AND f.execution = e.id AND f.first_position IS NOT NULL ORDER BY f.position DESC LIMIT 1) AS caused) AS t \
+    ORDER BY t.position DESC LIMIT 1), e.id, e.agent, e.decision, e.version, e.unit, \
     e.subject, e.session, e.trace, e.parent, e.step, e.context, i.body, p.body, e.metrics, e.error, e.origin, \
     e.occurred_at, e.record_kind, r.body, n.body FROM execution e \
     LEFT JOIN content i ON i.organisation = e.organisation AND i.id = e.input \
@@ -50,12 +54,24 @@ const FEEDBACK: &str = "SELECT f.position, f.received_at, f.id, f.agent, f.execu
     LEFT JOIN content n ON n.organisation = f.organisation AND n.id = f.enrichment \
     WHERE f.organisation = $1";
 
-const LEDGER: &str = "SELECT l.position, l.first_position, l.execution, l.decision, l.version, l.definition_version, \
-    l.old_reward, l.new_reward, l.cause, l.propensity, l.origin, l.occurred_at, \
-    CASE l.context_source WHEN 1 THEN d.context WHEN 2 THEN e.context END FROM reward_ledger l \
-    LEFT JOIN decision d ON l.context_source = 1 AND d.organisation = l.organisation AND d.id = l.decision \
-    LEFT JOIN execution e ON l.context_source = 2 AND e.organisation = l.organisation AND e.id = l.execution \
-    WHERE l.organisation = $1";
+/// Entries of the ledger: those in rows of their own and those in the rows of feedback, each found in its own way, and no more
+/// of either than is read. Contexts are asked for one by one, not joined: a planner that does not know yet how large these
+/// tables are reads all of an organisation's decisions otherwise.
+fn ledger_of(own: &str, caused: &str, limit: &str) -> String {
+    format!(
+        "SELECT l.position, l.first_position, l.execution, l.decision, l.version, l.definition_version, l.old_reward, \
+         l.new_reward, l.cause, l.propensity, l.origin, l.occurred_at, CASE l.context_source \
+         WHEN 1 THEN (SELECT d.context FROM decision d WHERE d.organisation = $1 AND d.id = l.decision) \
+         WHEN 2 THEN (SELECT e.context FROM execution e WHERE e.organisation = $1 AND e.id = l.execution) END FROM \
+         (SELECT * FROM (SELECT r.position, r.first_position, r.execution, r.decision, r.version, \
+         r.definition_version, r.old_reward, r.new_reward, r.cause, r.propensity, r.origin, r.occurred_at, \
+         r.context_source FROM reward_ledger r WHERE r.organisation = $1 AND {own} ORDER BY r.position {limit}) AS own \
+         UNION ALL SELECT * FROM (SELECT f.position, f.first_position, f.execution, f.decision, f.version, \
+         f.definition_version, f.old_reward, f.new_reward, f.id, f.propensity, f.origin, f.executed_at, \
+         f.context_source FROM feedback f WHERE f.organisation = $1 AND f.first_position IS NOT NULL AND {caused} \
+         ORDER BY f.position {limit}) AS caused) AS l ORDER BY l.position {limit}"
+    )
+}
 
 /// One page of a table in the order of ids.
 pub(crate) struct Page {
@@ -114,7 +130,9 @@ pub(crate) async fn ledger(
     after: Position,
     limit: usize,
 ) -> Result<Vec<LedgerEntry>, StoreError> {
-    let sql = format!("{LEDGER} AND l.agent = $2 AND l.position > $3 ORDER BY l.position LIMIT $4");
+    let own = "r.agent = $2 AND r.position > $3";
+    let caused = "f.agent = $2 AND f.position > $3 AND f.position > 0";
+    let sql = ledger_of(own, caused, "LIMIT $4");
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let parameters = vec![organisation.into(), agent.into(), after.into(), limit.into()];
     connection.query(&sql, parameters).await?.into_iter().map(entry).collect()
@@ -126,10 +144,9 @@ pub(crate) async fn effects(
     organisation: OrganisationId,
     id: FeedbackId,
 ) -> Result<Vec<LedgerEntry>, StoreError> {
-    let sql = format!(
-        "{LEDGER} AND l.cause = $2 AND l.execution = \
-         (SELECT f.execution FROM feedback f WHERE f.organisation = $1 AND f.id = $2) ORDER BY l.position"
-    );
+    let own = "r.cause = $2 AND r.execution = \
+               (SELECT s.execution FROM feedback s WHERE s.organisation = $1 AND s.id = $2)";
+    let sql = ledger_of(own, "f.id = $2", "");
     connection.query(&sql, vec![organisation.into(), id.into()]).await?.into_iter().map(entry).collect()
 }
 

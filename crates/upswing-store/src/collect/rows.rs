@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use upswing_domain::{
-    Context, Decision, Execution, Feedback, OrganisationId, Position, ShadowExecution, Standing, Target,
-    Timestamp,
+    Context, Decision, Execution, Feedback, OrganisationId, Position, Reward, ShadowExecution, Standing,
+    Target, Timestamp,
 };
 
-use super::plan::{ExecutionFacts, FeedbackFacts};
+use super::plan::{Entry, ExecutionFacts, FeedbackFacts};
 use crate::StoreError;
 use crate::value::Value;
 
@@ -108,6 +108,7 @@ pub(super) fn feedback(
     facts: &FeedbackFacts,
     [comment, correction, details, enrichment]: [Option<[u8; 18]>; 4],
     via_token: bool,
+    caused: Option<&Entry>,
 ) -> Vec<Value> {
     let (session, unit) = match &f.target {
         Target::Execution(_) => (None, None),
@@ -118,7 +119,8 @@ pub(super) fn feedback(
     let dimensions = dimensions.then(|| serde_json::to_string(&f.dimensions).unwrap_or_default());
     let issues = (!f.issue_categories.is_empty())
         .then(|| serde_json::to_string(&f.issue_categories).unwrap_or_default());
-    vec![
+    let mut values = Vec::with_capacity(36);
+    values.extend([
         organisation.into(),
         f.id.into(),
         facts.position.into(),
@@ -147,6 +149,48 @@ pub(super) fn feedback(
             .then(|| serde_json::to_string(&f.findings.flags).unwrap_or_default())
             .into(),
         enrichment.into(),
+    ]);
+    match caused {
+        Some(Entry { context_source, entry, .. }) => values.extend([
+            entry.first_position.into(),
+            entry.decision.into(),
+            entry.version.into(),
+            entry.definition_version.into(),
+            entry.old.map(Reward::millionths).into(),
+            entry.new.map(Reward::millionths).into(),
+            (*context_source).into(),
+            entry.propensity.into(),
+            Value::Name(entry.origin.name()),
+            entry.occurred_at.into(),
+        ]),
+        None => values.extend([const { Value::Null }; 10]),
+    }
+    values
+}
+
+/// An entry of the ledger in a row of its own.
+pub(super) fn entry(
+    organisation: OrganisationId,
+    now: Timestamp,
+    Entry { agent, context_source, entry }: &Entry,
+) -> Vec<Value> {
+    vec![
+        organisation.into(),
+        (*agent).into(),
+        entry.position.into(),
+        entry.first_position.into(),
+        entry.execution.into(),
+        entry.decision.into(),
+        entry.version.into(),
+        entry.definition_version.into(),
+        entry.old.map(Reward::millionths).into(),
+        entry.new.map(Reward::millionths).into(),
+        entry.cause.into(),
+        (*context_source).into(),
+        entry.propensity.into(),
+        Value::Name(entry.origin.name()),
+        entry.occurred_at.into(),
+        now.into(),
     ]
 }
 

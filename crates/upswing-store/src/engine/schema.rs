@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0010_collect", include_str!("../../migrations/0010_collect.sql")),
     ("0011_room", include_str!("../../migrations/0011_room.sql")),
     ("0012_reward", include_str!("../../migrations/0012_reward.sql")),
+    ("0013_entry", include_str!("../../migrations/0013_entry.sql")),
 ];
 
 /// Which engine a text is for.

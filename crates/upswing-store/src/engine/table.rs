@@ -11,7 +11,7 @@ use crate::value::ColumnType::{self, Bool, Bytes, F64, I64, Text, Uuid};
 use crate::value::Value;
 
 /// Columns that mostly have one value in all of a batch. Only these are looked at: each combination is a statement.
-const STEADY: [&str; 9] = [
+const STEADY: [&str; 10] = [
     "organisation",
     "agent",
     "experiment",
@@ -20,6 +20,7 @@ const STEADY: [&str; 9] = [
     "source",
     "origin",
     "definition_version",
+    "context_source",
     "via_token",
 ];
 
@@ -238,6 +239,24 @@ pub(crate) type Question<'a> = (&'a Lookup, Vec<Vec<Value>>);
 
 impl Lookup {
     fn new(table: &str, columns: &str, key: &[(&str, ColumnType)], rest: &str) -> Self {
+        Self::of(&[table], columns, key, rest)
+    }
+
+    /// The same of several tables that have the same columns: `rest` holds of each of them, and its order of all together.
+    fn of(tables: &[&str], columns: &str, key: &[(&str, ColumnType)], rest: &str) -> Self {
+        let order = rest.find("ORDER BY").map_or("", |at| &rest[at..]).replace("t.", "");
+        let select = |found: &str| {
+            let of = |table: &&str| format!("SELECT {columns} FROM {table} t WHERE {found} {rest}");
+            let each: Vec<_> = tables.iter().map(of).collect();
+            match &each[..] {
+                [one] => one.clone(),
+                several => {
+                    let each = several.iter().enumerate();
+                    let each = each.map(|(n, one)| format!("SELECT * FROM ({one}) AS t{n}"));
+                    format!("{} {order}", each.collect::<Vec<_>>().join(" UNION ALL "))
+                }
+            }
+        };
         let equal = key.iter().enumerate().map(|(n, (name, _))| format!("t.{name} = ?{}", n + 1));
         let equal = equal.collect::<Vec<_>>().join(" AND ");
         // A fence around the inner query: whatever the planner knows of the table (nothing, while it is new), it goes
@@ -250,12 +269,13 @@ impl Lookup {
             let joined = fixed.iter().cloned().chain(joined).collect::<Vec<_>>().join(" AND ");
             format!(
                 "SELECT l.* FROM UNNEST({arrays}) AS k({names}) CROSS JOIN LATERAL \
-                 (SELECT {columns} FROM {table} t WHERE {joined} {rest} OFFSET 0) AS l"
+                 ({} OFFSET 0) AS l",
+                select(&joined)
             )
         };
         let all: Vec<_> = key.iter().enumerate().collect();
         Self {
-            sqlite: format!("SELECT {columns} FROM {table} t WHERE {equal} {rest}"),
+            sqlite: select(&equal),
             postgres: lateral(&all, &[]),
             postgres_of_one: lateral(&all[1..], &[format!("t.{} = $1", key[0].0)]),
             types: key.iter().map(|(_, ty)| *ty).collect(),
@@ -330,6 +350,9 @@ tables! {
         ("dimensions", Text), ("issue_categories", Text), ("metrics", Text), ("comment", Bytes),
         ("correction", Bytes), ("details_kind", Text), ("details", Bytes), ("standing", Text), ("via_token", Bool),
         ("occurred_at", I64), ("received_at", I64), ("fingerprint", Bytes), ("flags", Text), ("enrichment", Bytes),
+        // The entry of the ledger that it caused, if any.
+        ("first_position", I64), ("decision", Uuid), ("version", Bytes), ("definition_version", I64), ("old_reward", I64),
+        ("new_reward", I64), ("context_source", I64), ("propensity", F64), ("origin", Text), ("executed_at", I64),
     ], "");
     AWAITING: Table = Table::new("awaiting", &[
         ("organisation", Uuid), ("awaited", Uuid), ("execution", Uuid),
@@ -459,9 +482,10 @@ tables! {
     EVIDENCE_FEEDBACK: Lookup = Lookup::new("feedback",
         "t.execution, t.received_at, t.id, t.feedback_type, t.source, t.rating, t.standing",
         BY_EXECUTION, "ORDER BY t.position");
-    // An execution's reward is what the ledger says last.
-    LAST_REWARD: Lookup = Lookup::new("reward_ledger",
-        "t.organisation, t.execution, t.new_reward, t.first_position", BY_EXECUTION, "ORDER BY t.position DESC LIMIT 1");
+    // An execution's reward is what the ledger says last, in rows of its own and in those of feedback.
+    LAST_REWARD: Lookup = Lookup::of(&["reward_ledger", "feedback"],
+        "t.organisation, t.execution, t.new_reward, t.first_position, t.position", BY_EXECUTION,
+        "AND t.first_position IS NOT NULL ORDER BY t.position DESC LIMIT 1");
     AWAITING_EXECUTIONS: Lookup = Lookup::new("awaiting", "t.organisation, t.awaited, t.execution",
         &[("organisation", Uuid), ("awaited", Uuid)], "ORDER BY t.execution");
     AGENT_DEFINITION: Lookup = Lookup::new("agent", "t.organisation, t.id, t.definition_version", BY_ID, "");

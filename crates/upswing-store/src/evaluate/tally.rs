@@ -108,17 +108,19 @@ pub(crate) async fn piece(
         Ok(())
     })?;
 
-    let sql = format!(
-        "SELECT l.position, l.recorded_at, {ASSIGNMENT}, l.old_reward, l.new_reward FROM reward_ledger l {} \
-         WHERE {} ORDER BY l.position LIMIT $5",
-        joined("l"),
-        range("l")
-    );
-    reading.take(connection.query(&sql, page()).await?, |row, happened| {
-        let rewards: [Option<Reward>; 2] = [row.take()?, row.take()?];
-        rewarded(rewards, happened);
-        Ok(())
-    })?;
+    for (table, recorded_at) in [("reward_ledger", "recorded_at"), ("feedback", "received_at")] {
+        let sql = format!(
+            "SELECT l.position, l.{recorded_at}, {ASSIGNMENT}, l.old_reward, l.new_reward FROM {table} l {} \
+             WHERE {} AND l.first_position IS NOT NULL ORDER BY l.position LIMIT $5",
+            joined("l"),
+            range("l")
+        );
+        reading.take(connection.query(&sql, page()).await?, |row, happened| {
+            let rewards: [Option<Reward>; 2] = [row.take()?, row.take()?];
+            rewarded(rewards, happened);
+            Ok(())
+        })?;
+    }
 
     let Reading { mut events, to, .. } = reading;
     events.retain(|event| event.position <= to);

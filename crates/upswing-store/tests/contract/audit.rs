@@ -2,20 +2,7 @@
 
 use upswing_store::{AuditBreak, AuditFault, AuditVerdict, StoreError};
 
-use crate::support::{Database, World, actor, connect, on_both, options};
-
-/// Changes rows behind the store's back. There is one organisation in these databases.
-async fn tamper(database: &Database, sql: &str) {
-    if let Some(path) = database.url.strip_prefix("sqlite:") {
-        rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
-        return;
-    }
-    let client = connect(&database.url).await;
-    let see = "SELECT set_config('upswing.organisations', coalesce(string_agg(id::text, ','), ''), false) \
-               FROM organisation";
-    client.execute(see, &[]).await.unwrap();
-    client.batch_execute(sql).await.unwrap();
-}
+use crate::support::{Database, World, actor, on_both, options, tamper};
 
 /// A world whose log has nine lines: the organisation, the agent, two versions, five policies.
 async fn world(database: &Database) -> World {

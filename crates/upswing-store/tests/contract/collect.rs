@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use upswing_domain::{FeedbackSource, FeedbackType, InputHash, Position, Reward};
 use upswing_store::{Ack, Event};
 
-use crate::support::{World, execution, feedback, on_both};
+use crate::support::{NOW, World, execution, feedback, on_both, tamper};
 
 fn reward(value: f64) -> Option<Reward> {
     Some(Reward::new(value).unwrap())
@@ -96,6 +96,51 @@ async fn rewards_come_late_are_revised_and_stand_in_the_ledger() {
             world.store.feedback_effects(world.organisation, world.feedback(11, 1, 1.0).id).await.unwrap();
         assert_eq!(effects, ledger[1..2]);
         world.store.close().await;
+        database
+    })
+    .await;
+}
+
+/// Brings entries to where they stood before they stood with the feedback that caused them.
+const IN_ROWS_OF_THEIR_OWN: &str = "INSERT INTO reward_ledger (organisation, agent, position, first_position, execution, \
+    decision, version, definition_version, old_reward, new_reward, cause, context_source, propensity, origin, occurred_at, \
+    recorded_at) SELECT organisation, agent, position, first_position, execution, decision, version, \
+    definition_version, old_reward, new_reward, id, context_source, propensity, origin, executed_at, received_at \
+    FROM feedback WHERE first_position IS NOT NULL; \
+    UPDATE feedback SET first_position = NULL, decision = NULL, version = NULL, definition_version = NULL, \
+    old_reward = NULL, new_reward = NULL, context_source = NULL, propensity = NULL, origin = NULL, executed_at = NULL";
+
+#[tokio::test]
+async fn entries_from_before_and_after_are_one_ledger() {
+    on_both("entries_from_before_and_after_are_one_ledger", |database| async move {
+        let world = World::new(&database).await;
+        let (organisation, agent) = (world.organisation, world.agent);
+        let said = [world.feedback(10, 1, 0.0), world.feedback(11, 2, 0.5), world.feedback(12, 1, 1.0)];
+        let [first, second, third] = said.clone().map(feedback);
+        world.write(vec![Event::Decision(world.decision(1)), Event::Decision(world.decision(2))]).await;
+        world.write(vec![first, second]).await;
+        let before = world.ledger().await;
+        assert_eq!(before.len(), 2);
+        world.store.close().await;
+        tamper(&database, IN_ROWS_OF_THEIR_OWN).await;
+
+        let store = database.store().await;
+        let ledger = store.ledger(organisation, agent, Position(0), 100).await.unwrap();
+        assert_eq!(ledger, before);
+        let acks = store.write(organisation, NOW, vec![third]).await.unwrap();
+        assert!(matches!(acks[0], Ack::Stored { reward: now, .. } if now == reward(1.0)), "{acks:?}");
+        let ledger = store.ledger(organisation, agent, Position(0), 100).await.unwrap();
+        assert_eq!(ledger[..2], before);
+        let revised = &ledger[2..];
+        assert_eq!((revised[0].old, revised[0].new), (reward(0.0), reward(1.0)));
+        assert_eq!(revised[0].first_position, before[0].position);
+        // A page ends where it is to end, wherever its entries stand.
+        assert_eq!(store.ledger(organisation, agent, Position(0), 1).await.unwrap(), before[..1]);
+        assert_eq!(store.ledger(organisation, agent, before[1].position, 1).await.unwrap(), revised);
+        for (said, entries) in said.iter().zip([&before[..1], &before[1..], revised]) {
+            assert_eq!(store.feedback_effects(organisation, said.id).await.unwrap(), entries);
+        }
+        store.close().await;
         database
     })
     .await;

@@ -73,6 +73,19 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
+/// Changes rows behind the store's back. There is one organisation in these databases.
+pub(crate) async fn tamper(database: &Database, sql: &str) {
+    if let Some(path) = database.url.strip_prefix("sqlite:") {
+        rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+        return;
+    }
+    let client = connect(&database.url).await;
+    let see = "SELECT set_config('upswing.organisations', coalesce(string_agg(id::text, ','), ''), false) \
+               FROM organisation";
+    client.execute(see, &[]).await.unwrap();
+    client.batch_execute(sql).await.unwrap();
+}
+
 fn with_database(url: &str, name: &str) -> String {
     let (base, query) = url.split_once('?').map_or((url, None), |(b, q)| (b, Some(q)));
     let scheme = base.find("://").unwrap() + 3;
