@@ -1735,7 +1735,7 @@ impl Store {
         let due =
             self.read(Some(organisation), boxed!(|c| absence::due(c, organisation, id, now).await)).await?;
         let event = |feedback| Event::Feedback {
-            feedback,
+            feedback: Box::new(feedback),
             fingerprints: vec![[0; 18]],
             restore: None,
             token_uses: None,

@@ -41,27 +41,27 @@ pub enum Event {
     /// An agent ran.
     Execution {
         /// The facts and the content.
-        execution: Execution,
+        execution: Box<Execution>,
         /// Of the fields as received; the first is stored.
         fingerprints: Vec<Fingerprint>,
         /// The decision that its token proves, written when the record of it was lost.
-        restore: Option<Decision>,
+        restore: Option<Box<Decision>>,
     },
     /// A rollout's version ran beside what was served.
     Shadow {
         /// What it did.
-        shadow: upswing_domain::ShadowExecution,
+        shadow: Box<upswing_domain::ShadowExecution>,
         /// Of the fields as received; the first is stored.
         fingerprints: Vec<Fingerprint>,
     },
     /// Somebody or something said how an execution was received.
     Feedback {
         /// The statement.
-        feedback: Feedback,
+        feedback: Box<Feedback>,
         /// Of the fields as received; the first is stored.
         fingerprints: Vec<Fingerprint>,
         /// The decision that its token proves, written when the record of it was lost.
-        restore: Option<Decision>,
+        restore: Option<Box<Decision>>,
         /// For a browser's token: refuse when the execution already has so many pieces of feedback through tokens.
         token_uses: Option<u32>,
         /// What keeps one person, and copies of one text, from outvoting the rest.

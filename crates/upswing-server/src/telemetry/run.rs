@@ -67,7 +67,7 @@ pub(crate) fn event(
         occurred_at: if started_at.0 > 0 { started_at } else { now },
     };
     let fingerprints = app.keyring.fingerprints(organisation, recorded.id.0.as_bytes());
-    Event::Execution { execution, fingerprints, restore }
+    Event::Execution { execution: Box::new(execution), fingerprints, restore }
 }
 
 /// The same without what it says of a decision, where that belongs to another agent.

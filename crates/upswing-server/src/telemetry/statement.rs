@@ -98,7 +98,7 @@ impl Given {
         };
         let fingerprints = self.fingerprints.iter().filter_map(|bytes| bytes.as_slice().try_into().ok());
         Event::Feedback {
-            feedback,
+            feedback: Box::new(feedback),
             fingerprints: fingerprints.collect(),
             restore: None,
             token_uses: None,
@@ -173,5 +173,11 @@ pub(crate) fn event(
     };
     feedback.validate()?;
     let fingerprints = fingerprints(app, organisation, said.id);
-    Ok(Event::Feedback { feedback, fingerprints, restore: None, token_uses: None, defence })
+    Ok(Event::Feedback {
+        feedback: Box::new(feedback),
+        fingerprints,
+        restore: None,
+        token_uses: None,
+        defence,
+    })
 }

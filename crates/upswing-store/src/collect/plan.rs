@@ -266,14 +266,14 @@ impl Plan<'_> {
         match event {
             Event::Decision(decision) => self.decide(organisation, now, decision),
             Event::Execution { execution, fingerprints, restore } => {
-                self.execute(organisation, now, execution, fingerprints, restore.as_ref())
+                self.execute(organisation, now, execution, fingerprints, restore.as_deref())
             }
             Event::Shadow { shadow, fingerprints } => self.shadow(organisation, now, shadow, fingerprints),
             Event::Feedback { feedback, fingerprints, restore, token_uses, defence } => {
                 let feedback = Received {
                     feedback,
                     fingerprints,
-                    restore: restore.as_ref(),
+                    restore: restore.as_deref(),
                     token_uses: *token_uses,
                     defence: defence.as_ref(),
                 };

@@ -77,7 +77,7 @@ impl Wanted {
                 wanted.executions.insert((o, execution.id));
                 wanted.decisions.insert((o, DecisionId(execution.id.0)));
                 wanted.decisions.extend(execution.decision.map(|d| (o, d)));
-                wanted.restore(o, restore.as_ref());
+                wanted.restore(o, restore.as_deref());
                 wanted.arrivals.insert((o, execution.id.0));
                 wanted.agents.insert((o, execution.agent));
                 wanted.people.extend(execution.subject.map(|person| (o, person)));
@@ -105,7 +105,7 @@ impl Wanted {
                     wanted.executions.insert((o, execution));
                     wanted.decisions.insert((o, DecisionId(execution.0)));
                 }
-                wanted.restore(o, restore.as_ref());
+                wanted.restore(o, restore.as_deref());
                 wanted.agents.insert((o, feedback.agent));
             }
         }

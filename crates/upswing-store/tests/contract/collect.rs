@@ -191,7 +191,7 @@ async fn a_token_restores_a_lost_decision_once() {
             Event::Feedback {
                 feedback,
                 fingerprints,
-                restore: Some(lost.clone()),
+                restore: Some(Box::new(lost.clone())),
                 token_uses: Some(2),
                 defence: None,
             }

@@ -28,7 +28,7 @@ fn capped(world: &World, id: u128, run: u128, author: Pseudonym, reward: f64, ca
     };
     let fingerprints = fingerprint(&format!("{feedback:?}"));
     let defence = Some(Defence { author_cap: cap, copies: 3, text: None });
-    Event::Feedback { feedback, fingerprints, restore: None, token_uses: None, defence }
+    Event::Feedback { feedback: Box::new(feedback), fingerprints, restore: None, token_uses: None, defence }
 }
 
 async fn standing(world: &World, id: u128) -> Standing {

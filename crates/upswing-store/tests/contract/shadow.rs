@@ -59,7 +59,7 @@ impl World {
 
 fn shadow(shadow: ShadowExecution) -> Event {
     let fingerprints = fingerprint(&format!("{shadow:?}"));
-    Event::Shadow { shadow, fingerprints }
+    Event::Shadow { shadow: Box::new(shadow), fingerprints }
 }
 
 /// Reads on and saves, as the server does; the decisions of the pairs.

@@ -261,10 +261,16 @@ pub(crate) fn fingerprint(what: &str) -> Vec<Fingerprint> {
 
 pub(crate) fn execution(execution: Execution) -> Event {
     let fingerprints = fingerprint(&format!("{execution:?}"));
-    Event::Execution { execution, fingerprints, restore: None }
+    Event::Execution { execution: Box::new(execution), fingerprints, restore: None }
 }
 
 pub(crate) fn feedback(feedback: Feedback) -> Event {
     let fingerprints = fingerprint(&format!("{feedback:?}"));
-    Event::Feedback { feedback, fingerprints, restore: None, token_uses: None, defence: None }
+    Event::Feedback {
+        feedback: Box::new(feedback),
+        fingerprints,
+        restore: None,
+        token_uses: None,
+        defence: None,
+    }
 }

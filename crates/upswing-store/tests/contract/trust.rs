@@ -11,7 +11,7 @@ const OTHER: Pseudonym = Pseudonym([2; 18]);
 fn held(feedback: Feedback, text: Option<TextKeys>) -> Event {
     let fingerprints = fingerprint(&format!("{feedback:?}"));
     let defence = Some(Defence { author_cap: 2, copies: 2, text });
-    Event::Feedback { feedback, fingerprints, restore: None, token_uses: None, defence }
+    Event::Feedback { feedback: Box::new(feedback), fingerprints, restore: None, token_uses: None, defence }
 }
 
 async fn standing(world: &World, id: u128) -> Standing {

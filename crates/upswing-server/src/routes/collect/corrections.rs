@@ -149,7 +149,7 @@ pub(crate) async fn correct(
     let id = feedback.id.0;
     let defence = trust::defence(app.limits.caps, &app.keyring, organisation, None);
     let event = Event::Feedback {
-        feedback,
+        feedback: Box::new(feedback),
         fingerprints: app.keyring.fingerprints(organisation, &canonical),
         restore: None,
         token_uses: None,

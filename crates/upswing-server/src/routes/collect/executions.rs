@@ -318,7 +318,7 @@ fn prepare(
         id: execution.id,
         agent: agent.id,
         proof,
-        event: Event::Execution { execution, fingerprints, restore },
+        event: Event::Execution { execution: Box::new(execution), fingerprints, restore },
     })
 }
 
@@ -356,7 +356,7 @@ fn beside(
         id: token.execution,
         agent: token.agent,
         proof: None,
-        event: Event::Shadow { shadow, fingerprints },
+        event: Event::Shadow { shadow: Box::new(shadow), fingerprints },
     })
 }
 

@@ -182,7 +182,7 @@ async fn place(app: &App, organisation: OrganisationId, mut prepared: Prepared) 
             Ok(Placed::Here(Box::new(Prepared { execution, event, wants: None, ..prepared })))
         }
         (_, Event::Feedback { feedback, fingerprints, .. }) => {
-            let waiting = Waiting::Given(Box::new(Given::new(feedback, &fingerprints)));
+            let waiting = Waiting::Given(Box::new(Given::new(*feedback, &fingerprints)));
             let body = serde_json::to_string(&waiting).map_err(|e| Problem::internal(&e.to_string()))?;
             Ok(Placed::Waits(NewWaiting { id: prepared.id, fingerprints, wants, body }))
         }
@@ -270,57 +270,75 @@ pub(super) async fn take<T: DeserializeOwned>(
         Items::One(mut request) => {
             name(&mut request, key);
             let prepared = prepare(app, caller, *request)?;
-            let ask_for_details = asks_for_details(app, &prepared.event);
-            match place(app, organisation, prepared).await? {
-                Placed::Here(prepared) => write_one(app, caller, *prepared).await,
-                Placed::Waits(waiting) => keep_one(app, caller, waiting, ask_for_details).await,
+            if prepared.wants.is_none() {
+                return write_one(app, caller, prepared).await;
             }
+            // Boxed, as below: what comes rarely is not to take room in the future of what comes most.
+            Box::pin(place_one(app, caller, prepared)).await
         }
         Items::Many(items) => {
             batch::refuse_key(key)?;
-            let mut response = BatchResponse::default();
-            let mut events = Vec::with_capacity(items.len());
-            let mut places = Vec::with_capacity(items.len());
-            let (mut waiting, mut waiting_places) = (Vec::new(), Vec::new());
-            for (index, item) in items.into_iter().enumerate() {
-                let prepared = match item.and_then(|request| prepare(app, caller, request)) {
-                    Ok(prepared) if prepared.sampled_out => {
-                        response.sampled_out += 1;
-                        continue;
-                    }
-                    Ok(prepared) => prepared,
-                    Err(problem) => {
-                        response.rejected(index, &problem);
-                        continue;
-                    }
-                };
-                match place(app, organisation, prepared).await? {
-                    Placed::Here(prepared) => {
-                        places.push((index, prepared.id.0));
-                        events.push(prepared.event);
-                    }
-                    Placed::Waits(new) => {
-                        waiting_places.push((index, new.id.0));
-                        waiting.push(new);
-                    }
-                }
-            }
-            if !waiting.is_empty() {
-                let arrived = app.store.wait_feedback(organisation, app.now(), waiting).await?;
-                for ((index, id), arrived) in waiting_places.into_iter().zip(arrived) {
-                    match arrived {
-                        Arrived::New => response.accepted += 1,
-                        Arrived::Known => response.duplicates += 1,
-                        Arrived::Conflict => {
-                            response.rejected(index, &refusal(Ack::Conflict, "feedback", id));
-                        }
-                    }
-                }
-            }
-            write_batch(app, caller, "feedback", places, events, &mut response).await?;
-            Ok(Json(response).into_response())
+            let items = items.into_iter().map(|item| item.and_then(|request| prepare(app, caller, request)));
+            Box::pin(take_many(app, caller, items.collect())).await
         }
     }
+}
+
+/// Writes one statement about what it names, or keeps it until that is there.
+async fn place_one(app: &App, caller: &Caller, prepared: Prepared) -> Result<Response, Problem> {
+    let ask_for_details = asks_for_details(app, &prepared.event);
+    match place(app, caller.organisation(), prepared).await? {
+        Placed::Here(prepared) => write_one(app, caller, *prepared).await,
+        Placed::Waits(waiting) => keep_one(app, caller, waiting, ask_for_details).await,
+    }
+}
+
+/// Writes a batch of what was understood, and says what became of each item.
+async fn take_many(
+    app: &App,
+    caller: &Caller,
+    items: Vec<Result<Prepared, Problem>>,
+) -> Result<Response, Problem> {
+    let organisation = caller.organisation();
+    let mut response = BatchResponse::default();
+    let mut events = Vec::with_capacity(items.len());
+    let mut places = Vec::with_capacity(items.len());
+    let (mut waiting, mut waiting_places) = (Vec::new(), Vec::new());
+    for (index, item) in items.into_iter().enumerate() {
+        let prepared = match item {
+            Ok(prepared) if prepared.sampled_out => {
+                response.sampled_out += 1;
+                continue;
+            }
+            Ok(prepared) => prepared,
+            Err(problem) => {
+                response.rejected(index, &problem);
+                continue;
+            }
+        };
+        match place(app, organisation, prepared).await? {
+            Placed::Here(prepared) => {
+                places.push((index, prepared.id.0));
+                events.push(prepared.event);
+            }
+            Placed::Waits(new) => {
+                waiting_places.push((index, new.id.0));
+                waiting.push(new);
+            }
+        }
+    }
+    if !waiting.is_empty() {
+        let arrived = app.store.wait_feedback(organisation, app.now(), waiting).await?;
+        for ((index, id), arrived) in waiting_places.into_iter().zip(arrived) {
+            match arrived {
+                Arrived::New => response.accepted += 1,
+                Arrived::Known => response.duplicates += 1,
+                Arrived::Conflict => response.rejected(index, &refusal(Ack::Conflict, "feedback", id)),
+            }
+        }
+    }
+    write_batch(app, caller, "feedback", places, events, &mut response).await?;
+    Ok(Json(response).into_response())
 }
 
 /// Writes one statement and says where it stands.
@@ -494,7 +512,7 @@ fn prepare(app: &App, caller: &Caller, mut request: FeedbackRequest) -> Result<P
         sampled_out: false,
         execution,
         event: Event::Feedback {
-            feedback,
+            feedback: Box::new(feedback),
             fingerprints: app.keyring.fingerprints(organisation, &canonical),
             restore: proof.as_ref().and_then(|token| proof::restored(token, None)),
             token_uses: from_browser.then_some(app.limits.feedback_token_uses),

@@ -62,21 +62,24 @@ pub(super) fn check(matches: bool, what: &str) -> Result<(), Problem> {
 }
 
 /// The decision that a token proves, in case its record was lost.
-pub(crate) fn restored(token: &Token, unit: Option<Pseudonym>) -> Option<Decision> {
-    (!token.decision.0.is_nil()).then(|| Decision {
-        id: token.decision,
-        agent: token.agent,
-        version: token.version,
-        unit,
-        context: None,
-        reason: DecisionReason::Restored,
-        origin: token.origin,
-        propensity: token.propensity,
-        probabilities: Vec::new(),
-        assignment: None,
-        epoch: token.epoch,
-        policy_revision: token.policy_revision,
-        decided_at: token.issued_at,
+pub(crate) fn restored(token: &Token, unit: Option<Pseudonym>) -> Option<Box<Decision>> {
+    let decided = !token.decision.0.is_nil();
+    decided.then(|| {
+        Box::new(Decision {
+            id: token.decision,
+            agent: token.agent,
+            version: token.version,
+            unit,
+            context: None,
+            reason: DecisionReason::Restored,
+            origin: token.origin,
+            propensity: token.propensity,
+            probabilities: Vec::new(),
+            assignment: None,
+            epoch: token.epoch,
+            policy_revision: token.policy_revision,
+            decided_at: token.issued_at,
+        })
     })
 }
 

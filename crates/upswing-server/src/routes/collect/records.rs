@@ -665,7 +665,11 @@ fn events(
     if let Some(run) = read.execution {
         (id, execution_id) = (Some(run.id), Some(run.id));
         let execution = execution(app, organisation, agent.id, run, record.clone(), occurred_at)?;
-        events.push(Event::Execution { execution, fingerprints: fingerprints.clone(), restore: None });
+        events.push(Event::Execution {
+            execution: Box::new(execution),
+            fingerprints: fingerprints.clone(),
+            restore: None,
+        });
     }
     if let Some(said) = read.feedback {
         feedback_id = Some(said.id);
@@ -811,7 +815,13 @@ fn feedback(
     };
     feedback.validate()?;
     feedback.signals(&agent.serving().state.agent.reward_definition)?;
-    Ok(Event::Feedback { feedback, fingerprints, restore: None, token_uses: None, defence })
+    Ok(Event::Feedback {
+        feedback: Box::new(feedback),
+        fingerprints,
+        restore: None,
+        token_uses: None,
+        defence,
+    })
 }
 
 /// Every number in an object, by its path. Flags are no measurements.

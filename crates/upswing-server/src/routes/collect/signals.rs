@@ -201,7 +201,7 @@ fn prepare(app: &App, caller: &Caller, mut request: SignalRequest) -> Result<Pre
         execution: feedback.target.execution(),
         wants: None,
         event: Event::Feedback {
-            feedback,
+            feedback: Box::new(feedback),
             fingerprints: app.keyring.fingerprints(organisation, &canonical),
             restore: proof.as_ref().and_then(|token| proof::restored(token, None)),
             token_uses: None,
