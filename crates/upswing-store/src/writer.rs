@@ -1,7 +1,8 @@
 //! The write path: one queue, one writer, group commit.
 //!
-//! The writer never waits to gather: it takes what is queued when the previous commit ends. It is a thread with a
-//! connection of its own, the only writing one on SQLite; the logic is the same on both engines.
+//! The writer never lets anybody wait so that it can gather: it takes what is queued when the previous commit ends. Only what
+//! nobody waits for, decisions, is gathered for a moment. It is a thread with a connection of its own, the only writing one on
+//! SQLite; the logic is the same on both engines.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ use crate::{Ack, AuditSeal, ContentHash, Listener, News, QueueStatus, StoreError
 
 /// The most events in one commit.
 const BATCH: usize = 1000;
+/// How long events that nobody waits for are gathered, so that more of them share the price of a commit; no longer than until
+/// somebody waits.
+const UNHURRIED: Duration = Duration::from_millis(5);
 /// How long what could not be written because the database was away is kept before its callers are told.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a database may have been away before administrative writes are told at once: leases and checkpoints, which are
@@ -68,6 +72,8 @@ pub(crate) struct Writer {
     room: Arc<Semaphore>,
     capacity: usize,
     shared: Arc<Shared>,
+    /// The writer's, to be woken while it gathers.
+    thread: std::thread::Thread,
 }
 
 #[derive(Default)]
@@ -123,7 +129,7 @@ impl Writer {
             shared: shared.clone(),
             away: None,
         };
-        match place {
+        let thread = match place {
             Place::Sqlite(_) => {
                 let run = move || {
                     // Nothing in here waits: the queue is received blocking, and SQLite's calls answer at once.
@@ -135,7 +141,7 @@ impl Writer {
                     drop(far);
                     let _ = finished.send(());
                 };
-                thread(run)?;
+                thread(run)?
             }
             Place::Postgres(_) => {
                 // A thread, not a task: between its round trips the writer would stand in line behind every request
@@ -157,10 +163,10 @@ impl Writer {
                     drop(far);
                     let _ = finished.send(());
                 };
-                thread(run)?;
+                thread(run)?
             }
-        }
-        Ok(Self { queue, room: Arc::new(Semaphore::new(capacity)), capacity, shared })
+        };
+        Ok(Self { queue, room: Arc::new(Semaphore::new(capacity)), capacity, shared, thread })
     }
 
     /// Queues events and waits until they are on disk.
@@ -208,7 +214,12 @@ impl Writer {
         if self.shared.closing.load(Relaxed) {
             return Err(StoreError::Closing);
         }
-        self.queue.send(command).map_err(|_| StoreError::Closing)
+        let awaited = !matches!(command, Command::Events { reply: None, .. });
+        self.queue.send(command).map_err(|_| StoreError::Closing)?;
+        if awaited {
+            self.thread.unpark();
+        }
+        Ok(())
     }
 
     pub(crate) fn listen(&self, listener: Listener) -> Result<(), StoreError> {
@@ -252,6 +263,7 @@ impl Writer {
         }
         let (last, drained) = oneshot::channel();
         if self.queue.send(Command::Job(Box::new(Last(last)))).is_ok() {
+            self.thread.unpark();
             let _ = drained.await;
         }
         self.room.close();
@@ -262,9 +274,9 @@ impl Writer {
     }
 }
 
-fn thread(run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+fn thread(run: impl FnOnce() + Send + 'static) -> Result<std::thread::Thread, StoreError> {
     let thread = std::thread::Builder::new().name("upswing-writer".to_owned()).spawn(run);
-    thread.map(drop).map_err(cannot_start)
+    thread.map(|handle| handle.thread().clone()).map_err(cannot_start)
 }
 
 fn cannot_start(error: std::io::Error) -> StoreError {
@@ -324,6 +336,11 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         self.items.len() >= BATCH
+    }
+
+    /// Whether somebody waits until it is written.
+    fn is_awaited(&self) -> bool {
+        self.waiting.iter().any(|(_, reply, _)| reply.is_some())
     }
 
     fn add(
@@ -397,8 +414,9 @@ impl FarEnd {
         }
     }
 
-    /// Adds what is queued, and writes.
+    /// Adds what is queued, for a moment also what comes while nobody waits, and writes.
     async fn gather(&mut self, mut batch: Batch) {
+        let until = Instant::now() + UNHURRIED;
         while !batch.is_full() {
             match self.waiting.pop_front().map_or_else(|| self.commands.try_recv(), Ok) {
                 Ok(Command::Events { items, reply, permit }) => {
@@ -408,7 +426,14 @@ impl FarEnd {
                     self.waiting.push_back(job);
                     break;
                 }
-                Err(_) => break,
+                Err(_) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() || batch.is_awaited() || self.shared.closing.load(Relaxed) {
+                        break;
+                    }
+                    // Whoever waits for what they send wakes it. Nothing is under way on this thread meanwhile.
+                    std::thread::park_timeout(left);
+                }
             }
         }
         self.write(batch).await;
