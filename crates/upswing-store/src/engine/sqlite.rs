@@ -35,7 +35,7 @@ pub(crate) struct Sqlite {
 }
 
 /// Memory for pages: a writer's and a reader's, in KiB. Together they stay small beside a server's other memory.
-const WRITER_CACHE: i64 = 32 * 1024;
+const WRITER_CACHE: i64 = 16 * 1024;
 const READER_CACHE: i64 = 4 * 1024;
 /// After how many pages the log is brought into the database. Pages that every batch touches are then written once for many batches,
 /// and the flushes that this takes are seldom in somebody's way; 16 MB of log are soon read again after a crash.
