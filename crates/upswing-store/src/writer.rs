@@ -431,6 +431,8 @@ impl FarEnd {
                     if left.is_zero() || batch.is_awaited() || self.shared.closing.load(Relaxed) {
                         break;
                     }
+                    // Followers do not wait for what is gathered.
+                    self.unpublished.publish(&self.recent, &self.shared);
                     // Whoever waits for what they send wakes it. Nothing is under way on this thread meanwhile.
                     std::thread::park_timeout(left);
                 }
